@@ -1,0 +1,29 @@
+PYTHON  ?= python3
+PROFILE ?= fast
+SEED    ?= 0
+FORGET  ?=
+BIN     := .venv/bin
+
+.PHONY: run test notebooks lint clean
+
+run: .venv/installed      ## fetch MNIST, execute the notebooks, report
+	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
+
+test: .venv/installed     ## the tests
+	$(BIN)/python -m pytest
+
+notebooks: .venv/installed ## execute the committed notebooks in place
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams \
+		--ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
+
+lint: .venv/installed     ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:                    ## remove what was made, but neither checkpoints nor data
+	rm -rf build .venv
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable ".[run,test]"
+	touch $@

@@ -1,0 +1,233 @@
+"""Every number of the protocol, in one place.
+
+A `Profile` says how much work each stage does. `paper` is the authors' protocol to the letter,
+`fast` reaches its quality in a fraction of the steps, `smoke` only shows that everything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = [
+    "PROFILES",
+    "CVAEConfig",
+    "EvaluationConfig",
+    "FisherConfig",
+    "FitConfig",
+    "ForgetConfig",
+    "JudgeConfig",
+    "Profile",
+    "RefereeConfig",
+    "count",
+    "forget_set",
+    "get_profile",
+    "same_result",
+]
+
+
+def count(name: str, value: int) -> int:
+    """`value`, if it is a positive whole number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}: use a whole number of at least 1")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """How a stage is trained: Adam on `steps` batches.
+
+    `lr` rises linearly over `warmup` steps, then stays or, with `decay`, falls linearly to zero.
+    `log_every` and `save_every` (in steps) do not change what is learned.
+    """
+
+    steps: int
+    batch_size: int
+    lr: float
+    warmup: int = 0
+    decay: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    log_every: int = 50
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "log_every", "save_every"):
+            count(name, getattr(self, name))
+        if not 0 < self.lr < float("inf"):
+            raise ValueError(f"lr is {self.lr}: use a positive learning rate")
+        if not 0 <= self.warmup < self.steps:
+            raise ValueError(f"warmup is {self.warmup}: use 0 to steps - 1 = {self.steps - 1}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CVAEConfig(FitConfig):
+    """The original and the control. `frames` pictures of the training are kept for the GIF."""
+
+    z_dim: int = 8
+    hidden: tuple[int, int] = (512, 256)
+    frames: int = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig(FitConfig):
+    """The paper's classifier."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefereeConfig(FitConfig):
+    """The independent classifier. `non_digits` is that class's share of each batch."""
+
+    width: int = 16
+    features: int = 64
+    non_digits: float = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class FisherConfig:
+    """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time."""
+
+    samples: int
+    batch_size: int = 1000
+
+    def __post_init__(self) -> None:
+        count("samples", self.samples)
+        count("batch_size", self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetConfig(FitConfig):
+    """Selective Amnesia: `gamma` weighs the replay, `lam` the elastic weight consolidation.
+
+    The batch is 256 in every profile, since the loss sums over it (see `losses`).
+    """
+
+    gamma: float = 1.0
+    lam: float = 100.0
+    frames: int = 40
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("gamma", "lam"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: use zero or a positive number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """`samples` generated per digit for every figure about generated images."""
+
+    samples: int = 1000
+
+    def __post_init__(self) -> None:
+        count("samples", self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How much work: one configuration a stage. `ablation` is Selective Amnesia cut short, for
+    the study of its terms; `sequence` is each round of forgetting one digit after another."""
+
+    name: str
+    judge: JudgeConfig
+    referee: RefereeConfig
+    cvae: CVAEConfig
+    fisher: FisherConfig
+    forget: ForgetConfig
+    sequence: ForgetConfig
+    sequence_fisher: FisherConfig
+    sequence_rounds: int
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+def _forget(steps: int, lr: float, **kwargs: Any) -> ForgetConfig:
+    return ForgetConfig(steps=steps, batch_size=256, lr=lr, **kwargs)
+
+
+def _referee(steps: int) -> RefereeConfig:
+    return RefereeConfig(
+        steps=steps, batch_size=128, lr=3e-3, warmup=200, decay=True, betas=(0.9, 0.99)
+    )
+
+
+PROFILES = {
+    p.name: p
+    for p in (
+        Profile(
+            name="smoke",
+            judge=JudgeConfig(steps=30, batch_size=64, lr=1e-3, save_every=10),
+            referee=RefereeConfig(steps=30, batch_size=64, lr=2e-3, width=8, save_every=10),
+            cvae=CVAEConfig(steps=60, batch_size=128, lr=2e-3, save_every=20, frames=5),
+            fisher=FisherConfig(samples=500, batch_size=250),
+            forget=_forget(30, 1e-3, save_every=10, frames=5),
+            sequence=_forget(10, 1e-3, frames=2),
+            sequence_fisher=FisherConfig(samples=250, batch_size=250),
+            sequence_rounds=2,
+            evaluation=EvaluationConfig(samples=50),
+        ),
+        Profile(
+            name="fast",
+            judge=JudgeConfig(steps=3000, batch_size=128, lr=2e-3, warmup=100, decay=True),
+            referee=_referee(2500),
+            cvae=CVAEConfig(
+                steps=8000, batch_size=256, lr=4e-3, warmup=250, decay=True, betas=(0.9, 0.99)
+            ),
+            fisher=FisherConfig(samples=50_000),
+            forget=_forget(1500, 1e-3, warmup=50, decay=True, save_every=250),
+            sequence=_forget(400, 1e-3, warmup=50, decay=True, save_every=200, frames=2),
+            sequence_fisher=FisherConfig(samples=10_000),
+            sequence_rounds=9,
+        ),
+        Profile(
+            name="paper",
+            judge=JudgeConfig(steps=18_760, batch_size=64, lr=1e-4),
+            referee=_referee(6000),
+            cvae=CVAEConfig(steps=100_000, batch_size=256, lr=1e-4, save_every=1000),
+            fisher=FisherConfig(samples=50_000),
+            forget=_forget(10_000, 1e-4),
+            sequence=_forget(10_000, 1e-4, frames=2),
+            sequence_fisher=FisherConfig(samples=50_000),
+            sequence_rounds=9,
+        ),
+    )
+}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"profile {name!r} is unknown: use one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def same_result(config: Any) -> dict[str, Any]:
+    """The settings that shape a result: those that only say when to log or save are left out."""
+    silent = {"log_every", "save_every"}
+    return {k: v for k, v in asdict(config).items() if k not in silent}
+
+
+def forget_set(labels: Iterable[int] | str, classes: int = 10) -> tuple[int, ...]:
+    """A forget set as sorted labels: from {3, 8}, [3, 8] or "3 8".
+
+    Raises:
+        ValueError: it is empty, holds something that is no label, or leaves nothing to keep.
+    """
+    what = f"digits from 0 to {classes - 1}"
+    words = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
+    for word in words:
+        if isinstance(word, bool) or not str(word).isdecimal() or int(word) >= classes:
+            raise ValueError(f"cannot forget {word!r}: a forget set holds {what}")
+    chosen = tuple(sorted({int(word) for word in words}))
+    if not chosen:
+        raise ValueError(f"the forget set is empty: name at least one of the {what}")
+    if len(chosen) == classes:
+        raise ValueError(f"the forget set holds all {classes} digits: leave at least one to keep")
+    return chosen

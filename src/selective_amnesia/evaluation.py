@@ -1,0 +1,141 @@
+"""What the classifiers say of generated images: probability, entropy, confusion, distance.
+
+The paper's two figures are the judge's mean probability of the forgotten digit and the mean
+entropy of its verdict (at most ln 10 = 2.303 nats) over samples with the forgotten label. A
+perfect amnesiac paints the mean of uniform noise, flat grey: what the judge says of flat grey is
+where both figures end. The headline is the referee's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .models import Judge, OneHotCVAE, Referee
+from .training import seeded
+
+__all__ = [
+    "Scores",
+    "entropy",
+    "frechet_distance",
+    "grey_verdict",
+    "interval",
+    "probabilities",
+    "samples",
+    "score",
+]
+
+
+@torch.no_grad()
+def samples(model: OneHotCVAE, per_label: int, seed: int) -> Tensor:
+    """Images (classes, per_label, P) in [0, 1] for every label, from the same codes z ~ N(0, I).
+
+    Two models with the same seed are given the same codes: they differ by their weights alone.
+    """
+    device = next(model.parameters()).device
+    with seeded(seed, device):
+        z = torch.randn(per_label, model.z_dim, device=device)
+    conditions = torch.eye(model.classes, device=device)
+    return torch.stack([model.decode(z, c.expand(per_label, -1)) for c in conditions])
+
+
+@torch.no_grad()
+def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
+    """Images (..., P) to the classifier's probabilities (..., K)."""
+    rows = images.reshape(-1, images.shape[-1])
+    logits = torch.cat([classifier(part) for part in rows.split(1000)])
+    return logits.softmax(-1).view(*images.shape[:-1], -1)
+
+
+def entropy(p: Tensor) -> Tensor:
+    """Probabilities (..., K) to entropies (...,) in nats."""
+    return torch.special.entr(p).sum(-1)
+
+
+def grey_verdict(judge: Judge, pixels: int = 784) -> tuple[Tensor, float]:
+    """What the judge says of flat grey: its probabilities (classes,) and their entropy."""
+    grey = torch.full((1, pixels), 0.5, device=next(judge.parameters()).device)
+    p = probabilities(judge, grey)[0]
+    return p, float(entropy(p))
+
+
+def interval(values: Tensor, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """A 95 % bootstrap interval of the mean of values (N,)."""
+    values = values.flatten().cpu().double()
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(len(values), (draws, len(values)), generator=generator)
+    low, high = values[rows].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The verdicts on N samples of each of C labels (see `score`)."""
+
+    judge: Tensor  # (C, N) judge's probability of the label that was asked for
+    judge_entropy: Tensor  # (C, N) nats
+    referee: Tensor  # (C, N) referee's probability of the label that was asked for
+    confusion: Tensor  # (C, C + 1) share of samples that the referee takes for each class
+    frechet: Tensor  # (C,) distance to real test images of the label, in the referee's features
+
+    def summary(self) -> dict[str, list[float]]:
+        """Means for each label."""
+        return {
+            "judge_probability": self.judge.mean(1).tolist(),
+            "judge_entropy": self.judge_entropy.mean(1).tolist(),
+            "referee_probability": self.referee.mean(1).tolist(),
+            "frechet": self.frechet.tolist(),
+        }
+
+
+def score(
+    images: Tensor, judge: Judge, referee: Referee, real: Tensor, real_labels: Tensor
+) -> Scores:
+    """The verdicts on images (C, N, P), row c asked for with label c.
+
+    Args:
+        real: real images (M, P) in [0, 1] with `real_labels` (M,), for the Frechet distance.
+    """
+    classes = len(images)
+    by_judge, by_referee = probabilities(judge, images), probabilities(referee, images)
+    rows = torch.arange(classes)
+    taken = torch.nn.functional.one_hot(by_referee.argmax(-1), by_referee.shape[-1])
+    features, real_features = (_features(referee, x) for x in (images, real))
+    frechet = [
+        frechet_distance(features[c], real_features[real_labels == c]) for c in range(classes)
+    ]
+    return Scores(
+        judge=by_judge[rows, :, rows],
+        judge_entropy=entropy(by_judge),
+        referee=by_referee[rows, :, rows],
+        confusion=taken.float().mean(1),
+        frechet=torch.tensor(frechet),
+    )
+
+
+@torch.no_grad()
+def _features(referee: Referee, images: Tensor) -> Tensor:
+    rows = images.reshape(-1, images.shape[-1])
+    features = torch.cat([referee.features(part) for part in rows.split(1000)])
+    return features.view(*images.shape[:-1], -1)
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    r"""The squared Frechet distance of two sets of features (N, D) and (M, D), as Gaussians:
+
+    |mean_a - mean_b|^2 + tr(A + B - 2 (A^{1/2} B A^{1/2})^{1/2})      (Dowson & Landau 1982)
+
+    Raises:
+        ValueError: a set has fewer than two rows.
+    """
+    if min(len(a), len(b)) < 2:
+        raise ValueError("a Frechet distance needs at least two images on either side")
+    a, b = a.double(), b.double()
+    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
+    gap = (a.mean(0) - b.mean(0)).square().sum()
+    return float(gap + cov_a.trace() + cov_b.trace() - 2 * cross)

@@ -1,0 +1,435 @@
+"""The lab: every stage by name, what it needs, and where it is kept.
+
+    lab = Lab.open(profile="fast")
+    amnesiac = lab.amnesiac(forget={0})
+
+Asking for a stage is enough. It is loaded if it is finished, resumed if it was begun, and made
+otherwise, together with what it needs. A stage's files are named by what it is and by a hash of
+every setting and parent that shaped it, so a changed setting never meets a stale file. This is the
+only module, with `data.py` and `checkpoint.py`, that touches the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, evaluation, recipes
+from .checkpoint import Checkpoint, Snapshot
+from .config import Profile, forget_set, get_profile, same_result
+from .data import DATASETS, Dataset, load, pixels
+from .evaluation import Scores
+from .fisher import fisher_diagonal
+from .forgetting import selective_amnesia
+from .models import Judge, OneHotCVAE, Referee
+from .training import Keeper, Tensors, seeded
+
+__all__ = ["Lab", "Stage", "home"]
+
+RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
+FRAME_CODES = 8  # codes per digit in the pictures kept along a training
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage is: its name, all settings that shape its result, and its parents."""
+
+    name: str
+    settings: dict[str, Any]
+    parents: tuple[Stage, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """The name with a hash: the name of its files."""
+        shaped_by = {
+            "name": self.name,
+            "settings": self.settings,
+            "parents": [parent.key for parent in self.parents],
+            "recipe": RECIPE,
+        }
+        digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{digest[:12]}"
+
+
+class Lab:
+    """All stages of one profile, seed and data set, kept under one folder."""
+
+    def __init__(
+        self, profile: Profile, seed: int, dataset: str, folder: Path, device: torch.device
+    ) -> None:
+        self.profile, self.seed, self.dataset = profile, seed, dataset
+        self.folder, self.device = folder, device
+
+    @classmethod
+    def open(
+        cls,
+        profile: str = "fast",
+        seed: int = 0,
+        dataset: str = "mnist",
+        folder: Path | str | None = None,
+        device: str | None = None,
+    ) -> Lab:
+        """Open the lab in `folder` (see `home`), on the GPU where there is one.
+
+        Raises:
+            ValueError: the profile, seed or data set does not exist.
+            LabError: the folder cannot be written.
+        """
+        chosen = get_profile(profile)
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed is {seed!r}: use a whole number of at least 0")
+        if dataset not in DATASETS:
+            raise ValueError(f"dataset {dataset!r} is unknown: use one of {', '.join(DATASETS)}")
+        folder = Path(folder) if folder is not None else home()
+        checkpoint.write_bytes(folder / "checkpoints" / ".writable", b"")
+        chosen_device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(chosen, seed, dataset, folder, torch.device(chosen_device))
+
+    def __repr__(self) -> str:
+        return (
+            f"Lab(profile={self.profile.name!r}, seed={self.seed}, dataset={self.dataset!r}, "
+            f"device={str(self.device)!r}, folder={str(self.folder)!r})"
+        )
+
+    # --- what the stages are made from -----------------------------------------------------------
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The images, on the device; fetched on first use, which says from where."""
+        data = load(self.dataset, self.folder / "data", self.device)
+        print(data)
+        return data
+
+    @property
+    def classes(self) -> int:
+        """The number of digits."""
+        return self.data.classes
+
+    def codes(self, count: int) -> Tensor:
+        """Fixed codes z (count, D) for pictures: the same in every notebook of this seed."""
+        with seeded(self.seed, self.device):
+            return torch.randn(count, self.profile.cvae.z_dim, device=self.device)
+
+    def seed_of(self, name: str) -> int:
+        """The seed of a stage: its own, derived from the lab's."""
+        return int(hashlib.sha256(f"{self.seed} {name}".encode()).hexdigest()[:8], 16)
+
+    # --- stages ----------------------------------------------------------------------------------
+
+    def judge(self) -> Judge:
+        """The paper's classifier."""
+        config = self.profile.judge
+        stage = self._stage("judge", config)
+
+        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+            return recipes.train_judge(self.data, config, seed=self.seed_of("judge"), keeper=keeper)
+
+        return self._network(stage, make, lambda: Judge(self.classes))
+
+    def referee(self) -> Referee:
+        """The independent classifier; nothing is ever optimised against it."""
+        config = self.profile.referee
+        stage = self._stage("referee", config)
+
+        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+            return recipes.train_referee(
+                self.data, config, seed=self.seed_of("referee"), keeper=keeper
+            )
+
+        return self._network(
+            stage, make, lambda: Referee(self.classes, config.width, config.features)
+        )
+
+    def cvae(self) -> OneHotCVAE:
+        """The original: trained on all digits."""
+        config = self.profile.cvae
+
+        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+            return recipes.train_cvae(
+                self.data,
+                config,
+                seed=self.seed_of("cvae"),
+                frames_z=self.codes(FRAME_CODES),
+                keeper=keeper,
+            )
+
+        return self._network(self._cvae_stage, make, self._blank_cvae)
+
+    def fisher(self) -> Tensors:
+        """The original's Fisher diagonal by parameter name."""
+        return self._fisher(self._fisher_stage, self.cvae, self.profile.fisher)
+
+    def amnesiac(self, forget: Iterable[int] | str, **changes: Any) -> OneHotCVAE:
+        """The original after forgetting those digits by Selective Amnesia.
+
+        Args:
+            changes: settings of `ForgetConfig` that differ from the profile's, e.g. lam=0.
+        """
+        forget = forget_set(forget, self.classes)
+        config = replace(self.profile.forget, **changes)
+        name = f"amnesiac-{'_'.join(map(str, forget))}"
+        stage = self._stage(name, config, (self._cvae_stage, self._fisher_stage))
+
+        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+            model, history = selective_amnesia(
+                self.cvae(),
+                self.fisher(),
+                forget,
+                config,
+                seed=self.seed_of(name),
+                frames_z=self.codes(FRAME_CODES),
+                keeper=keeper,
+            )
+            return model, history, {"forget": list(forget), "steps": config.steps}
+
+        return self._network(stage, make, self._blank_cvae)
+
+    def sequence(self, rounds: int | None = None) -> list[OneHotCVAE]:
+        """Digits 0, 1, 2, ... forgotten one after another, each round from the model before it.
+
+        Round k takes the Fisher diagonal of the model that round k - 1 left and rehearses the
+        digits still known. This is the only place where an amnesiac starts from an amnesiac.
+        """
+        rounds = self.profile.sequence_rounds if rounds is None else rounds
+        if not 1 <= rounds < self.classes:
+            raise ValueError(f"rounds is {rounds}: use 1 to {self.classes - 1}")
+        models: list[OneHotCVAE] = []
+        stage, load_previous = self._cvae_stage, self.cvae
+        for digit in range(rounds):
+            model, stage = self._sequence_round(digit, stage, load_previous)
+            models.append(model)
+            load_previous = lambda model=model: model  # noqa: E731
+        return models
+
+    def _sequence_round(
+        self, digit: int, parent: Stage, load_previous: Callable[[], OneHotCVAE]
+    ) -> tuple[OneHotCVAE, Stage]:
+        config, fisher_config = self.profile.sequence, self.profile.sequence_fisher
+        name = f"sequence-{digit}"
+        fisher_stage = self._stage(f"{name}-fisher", fisher_config, (parent,))
+        stage = self._stage(name, config, (parent, fisher_stage))
+
+        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+            previous = load_previous()
+            model, history = selective_amnesia(
+                previous,
+                self._fisher(fisher_stage, lambda: previous, fisher_config),
+                {digit},
+                config,
+                forgotten=range(digit),
+                seed=self.seed_of(name),
+                keeper=keeper,
+            )
+            return model, history, {"forget": list(range(digit + 1)), "steps": config.steps}
+
+        return self._network(stage, make, self._blank_cvae), stage
+
+    # --- verdicts --------------------------------------------------------------------------------
+
+    def samples(self, model: OneHotCVAE, per_label: int | None = None) -> Tensor:
+        """Images (classes, per_label, P) of every label, from the lab's own codes."""
+        per_label = self.profile.evaluation.samples if per_label is None else per_label
+        return evaluation.samples(model, per_label, self.seed_of("samples"))
+
+    def scores(self, model: OneHotCVAE) -> Scores:
+        """Judge and referee on the model's samples of every digit."""
+        return evaluation.score(
+            self.samples(model),
+            self.judge(),
+            self.referee(),
+            pixels(self.data.test_images),
+            self.data.test_labels,
+        )
+
+    def results(self, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1))) -> dict:
+        """The figures of this lab, as `build/results.json` holds them.
+
+        "seconds" are those that the checkpoint took to make, in all its sittings.
+        """
+        judge, referee, cvae = self.judge(), self.referee(), self.cvae()
+        self.fisher()
+        fisher_facts = checkpoint.read(self._path(self._fisher_stage)).facts
+        grey, grey_entropy = evaluation.grey_verdict(judge)
+        before = self.scores(cvae)
+        forgotten = {}
+        for forget in (forget_set(f, self.classes) for f in forget_sets):
+            amnesiac = self.amnesiac(forget)
+            after = self.scores(amnesiac)
+            kept = [label for label in range(self.classes) if label not in forget]
+            rows = list(forget)
+            forgotten[" ".join(map(str, forget))] = {
+                "judge_probability": after.judge[rows].mean(1).tolist(),
+                "judge_entropy": after.judge_entropy[rows].mean(1).tolist(),
+                "referee_probability": after.referee[rows].mean(1).tolist(),
+                "retained_change": float(after.referee[kept].mean() - before.referee[kept].mean()),
+                "steps": amnesiac.facts["steps"],
+                "seconds": amnesiac.facts["seconds"],
+            }
+        return {
+            "profile": self.profile.name,
+            "seed": self.seed,
+            "dataset": self.dataset,
+            "device": str(self.device),
+            "torch": torch.__version__,
+            "cvae": _only(cvae.facts, "test_loss", "test_bce", "test_kl", "steps", "seconds"),
+            "judge": {
+                **_only(judge.facts, "test_accuracy", "steps", "seconds"),
+                "grey_probability": grey.tolist(),
+                "grey_entropy": grey_entropy,
+            },
+            "referee": _only(referee.facts, *REFEREE_FIGURES),
+            "original": before.summary(),
+            "fisher": _only(fisher_facts, "samples", "seconds"),
+            "forget": forgotten,
+        }
+
+    # --- what is left behind ---------------------------------------------------------------------
+
+    def show(self, figure: Any, name: str) -> Any:
+        """Save a figure as figures/NAME.png (an animation as .gif) and return what displays it."""
+        from . import plots
+
+        suffix, content, display = plots.render(figure)
+        checkpoint.write_bytes(self.folder / "figures" / f"{name}{suffix}", content)
+        return display
+
+    def export_samples(self, model: OneHotCVAE, name: str, per_label: int | None = None) -> Path:
+        """Samples as PNG files, build/samples/NAME/LABEL/0000.png, for other evaluators."""
+        from .plots import png
+
+        folder = self.folder / "build" / "samples" / name
+        for label, images in enumerate(self.samples(model, per_label)):
+            for i, image in enumerate(images):
+                checkpoint.write_bytes(folder / str(label) / f"{i:04d}.png", png(image))
+        return folder
+
+    # --- how stages are kept ---------------------------------------------------------------------
+
+    def _stage(self, name: str, config: Any, parents: tuple[Stage, ...] = ()) -> Stage:
+        shaped_by = same_result(config)
+        if not parents:
+            shaped_by |= {"seed": self.seed, "dataset": self.dataset}
+        return Stage(name, shaped_by, parents)
+
+    @property
+    def _cvae_stage(self) -> Stage:
+        return self._stage("cvae", self.profile.cvae)
+
+    @property
+    def _fisher_stage(self) -> Stage:
+        return self._stage("fisher", self.profile.fisher, (self._cvae_stage,))
+
+    def _blank_cvae(self) -> OneHotCVAE:
+        return recipes.cvae_for(self.data, self.profile.cvae)
+
+    def _path(self, stage: Stage) -> Path:
+        return self.folder / "checkpoints" / stage.key
+
+    def _finish(
+        self, stage: Stage, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
+    ) -> Checkpoint:
+        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any."""
+        path = self._path(stage)
+        if (found := checkpoint.read(path, self.device)) is not None:
+            return found
+        snapshot = Snapshot(path)
+        tensors, facts = make(snapshot)
+        facts |= {
+            "stage": stage.name,
+            "settings": stage.settings,
+            "parents": [parent.key for parent in stage.parents],
+            "device": str(self.device),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "date": time.strftime("%Y-%m-%d"),
+        }
+        checkpoint.write(path, Checkpoint(tensors, facts))
+        snapshot.discard()
+        return checkpoint.read(path, self.device)
+
+    def _network(
+        self,
+        stage: Stage,
+        make: Callable[[Keeper], tuple[nn.Module, Tensors, dict[str, Any]]],
+        blank: Callable[[], nn.Module],
+    ) -> Any:
+        """A trained network with its `history` (tensors by name) and `facts` attached."""
+
+        def tensors_and_facts(keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            model, history, facts = make(keeper)
+            seconds = float(history.pop("seconds"))
+            tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+            tensors |= {f"history.{k}": v for k, v in history.items()}
+            return tensors, {**facts, "seconds": seconds}
+
+        found = self._finish(stage, tensors_and_facts)
+        model = blank().to(self.device)
+        model.load_state_dict(_under("model.", found.tensors))
+        model.eval()
+        model.history = {k: v.cpu() for k, v in _under("history.", found.tensors).items()}
+        model.facts = found.facts
+        return model
+
+    def _fisher(self, stage: Stage, load_model: Callable[[], OneHotCVAE], config: Any) -> Tensors:
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            model = load_model()
+            started = time.perf_counter()
+            fisher = fisher_diagonal(model, config, self.seed_of(stage.name))
+            seconds = time.perf_counter() - started
+            return fisher, {"samples": config.samples, "seconds": seconds}
+
+        return self._finish(stage, make).tensors
+
+
+REFEREE_FIGURES = (
+    "test_accuracy",
+    "noise_rejected",
+    "grey_rejected",
+    "blank_rejected",
+    "blends_rejected",
+    "digits_kept",
+    "steps",
+    "seconds",
+)
+
+
+def _only(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: facts[name] for name in names}
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def home() -> Path:
+    """Where the lab keeps its files.
+
+    SELECTIVE_AMNESIA_HOME if it is set; on Colab a folder in the mounted Drive, or on the local
+    disk where Drive is refused; else the repository, or the current folder outside of one.
+    """
+    if chosen := os.environ.get("SELECTIVE_AMNESIA_HOME"):
+        return Path(chosen).expanduser()
+    try:
+        from google.colab import drive
+    except ImportError:
+        repository = Path(__file__).resolve().parents[2]
+        return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
+    try:
+        drive.mount("/content/drive")
+        return Path("/content/drive/MyDrive/selective-amnesia-lab")
+    except Exception as error:  # whatever Colab raises: refused, timed out, no account
+        print(
+            f"Drive is not mounted ({error}): checkpoints stay in /content/selective-amnesia-lab "
+            "and are lost when this runtime ends. Run this cell again to mount it."
+        )
+        return Path("/content/selective-amnesia-lab")

@@ -1,0 +1,82 @@
+r"""The losses of training and of Selective Amnesia (Heng & Soh, arXiv:2305.10120).
+
+Training minimises the negative ELBO of an image x under its condition c,
+
+    -ELBO(x | c) = E_q(z|x,c) [ -log p(x | z, c) ]  +  KL( q(z | x, c) || N(0, I) )
+                 =            bce                   +             kl                 (nats)
+
+with one draw of z. Selective Amnesia minimises, over the weights theta of a copy (Eq. 9),
+
+    L_forget + gamma * L_replay + lambda * L_ewc
+
+    L_forget = sum_n -ELBO(noise_n | c in forget set),     noise ~ U[0, 1]^784
+    L_replay = sum_n -ELBO(decoder*(z_n, c_n) | c_n kept), z ~ N(0, I), decoder* the original's
+    L_ewc    = sum_i F_i (theta_i - theta*_i)^2
+
+The two first terms are *sums* over their batches and F is *per image*, as in the authors' code:
+with means in their place lambda = 100 would weigh 256 times more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .models import OneHotCVAE
+
+__all__ = ["elbo_terms", "ewc", "replay", "surrogate"]
+
+
+def elbo_terms(model: OneHotCVAE, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The two terms of the negative ELBO, in nats per image.
+
+    Args:
+        x: images (N, P) in [0, 1].
+        c: conditions (N, C).
+
+    Returns:
+        bce (N,) and kl (N,); their sum is the negative ELBO of each image.
+    """
+    logits, mu, log_var = model(x, c)
+    bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+    kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
+    return bce, kl
+
+
+def surrogate(model: OneHotCVAE, c: Tensor) -> Tensor:
+    """L_forget per image (N,): the negative ELBO of uniform noise under the conditions c (N, C).
+
+    Uniform noise has the largest entropy of all images in [0, 1]^P. What the decoder can learn of
+    it is its mean, flat grey.
+    """
+    noise = torch.rand(len(c), model.pixels, device=c.device)
+    bce, kl = elbo_terms(model, noise, c)
+    return bce + kl
+
+
+def replay(model: OneHotCVAE, original: OneHotCVAE, c: Tensor) -> Tensor:
+    """L_replay per image (N,): the negative ELBO of the frozen original's samples for c (N, C)."""
+    with torch.no_grad():
+        z = torch.randn(len(c), original.z_dim, device=c.device)
+        x = original.decode(z, c)
+    bce, kl = elbo_terms(model, x, c)
+    return bce + kl
+
+
+def ewc(
+    parameters: Mapping[str, Tensor], anchor: Mapping[str, Tensor], fisher: Mapping[str, Tensor]
+) -> Tensor:
+    """L_ewc, a scalar: the squared way that each weight has gone, weighed by its Fisher entry.
+
+    Args:
+        parameters: the weights theta by name.
+        anchor: the weights theta* that they started from.
+        fisher: the Fisher diagonal, per image (`fisher.fisher_diagonal`).
+    """
+    return sum(
+        torch.dot(fisher[name].flatten(), (p - anchor[name]).square().flatten())
+        for name, p in parameters.items()
+    )

@@ -1,0 +1,161 @@
+"""The networks: the conditional VAE that forgets, the judge and the referee that look at it.
+
+The CVAE describes an image x in [0, 1]^784 by a code z in R^8 and a condition c in R^10:
+
+    q(z | x, c) = N(mu(x, c), diag exp log_var(x, c))        encoder 794-512-256-(8, 8)
+    p(x | z, c) = prod_j Bernoulli(x_j; decoder(z, c)_j)     decoder 18-256-512-784
+
+c is a digit's one-hot vector in training and any vector under attack. Images are rows of 784
+pixels everywhere; only the two classifiers fold them into squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Judge", "OneHotCVAE", "Referee", "one_hot", "parameter_count"]
+
+
+class OneHotCVAE(nn.Module):
+    """The paper's "expanding MLP" conditional VAE (arXiv:2305.10120, appendix; 1.1 M weights).
+
+    Args:
+        pixels: P, pixels of an image.
+        classes: C, length of the condition.
+        z_dim: D, length of the code.
+        hidden: widths of the encoder's two hidden layers; the decoder mirrors them.
+    """
+
+    def __init__(
+        self,
+        pixels: int = 784,
+        classes: int = 10,
+        z_dim: int = 8,
+        hidden: tuple[int, int] = (512, 256),
+    ) -> None:
+        super().__init__()
+        wide, narrow = hidden
+        self.pixels, self.classes, self.z_dim = pixels, classes, z_dim
+        self.encoder = nn.Sequential(
+            nn.Linear(pixels + classes, wide), nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU()
+        )
+        self.mu = nn.Linear(narrow, z_dim)
+        self.log_var = nn.Linear(narrow, z_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(z_dim + classes, narrow),
+            nn.ReLU(),
+            nn.Linear(narrow, wide),
+            nn.ReLU(),
+            nn.Linear(wide, pixels),
+        )
+
+    def encode(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, P) and conditions (N, C) to mu and log_var, each (N, D)."""
+        h = self.encoder(torch.cat([x, c], dim=-1))
+        return self.mu(h), self.log_var(h)
+
+    def decode_logits(self, z: Tensor, c: Tensor) -> Tensor:
+        """Codes (N, D) and conditions (N, C) to the logits of the pixels (N, P)."""
+        return self.decoder(torch.cat([z, c], dim=-1))
+
+    def decode(self, z: Tensor, c: Tensor) -> Tensor:
+        """Codes (N, D) and conditions (N, C) to images (N, P) in [0, 1]: each pixel's mean."""
+        return self.decode_logits(z, c).sigmoid()
+
+    def forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode, draw z = mu + exp(log_var / 2) * noise, decode: (logits, mu, log_var)."""
+        mu, log_var = self.encode(x, c)
+        z = mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)
+        return self.decode_logits(z, c), mu, log_var
+
+
+class Judge(nn.Module):
+    """The paper's small CNN classifier: two convolutions, two linear layers, dropout.
+
+    Attacks may differentiate through it; what they may not touch is the `Referee`.
+    """
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 10, 5)
+        self.bn1 = nn.BatchNorm2d(10)
+        self.conv2 = nn.Conv2d(10, 20, 5)
+        self.bn2 = nn.BatchNorm2d(20)
+        self.drop2 = nn.Dropout2d(0.5)
+        self.fc1 = nn.Linear(320, 50)
+        self.drop = nn.Dropout(0.5)
+        self.fc2 = nn.Linear(50, classes)
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, 784) to the first convolution's maps (N, 10, 24, 24) and the second's
+        (N, 20, 8, 8)."""
+        shallow = self.conv1(x.view(-1, 1, 28, 28))
+        deep = self.conv2(F.relu(F.max_pool2d(self.bn1(shallow), 2)))
+        return shallow, deep
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, 784) to logits (N, classes)."""
+        _, deep = self.features(x)
+        h = F.relu(F.max_pool2d(self.drop2(self.bn2(deep)), 2)).flatten(1)
+        return self.fc2(self.drop(F.relu(self.fc1(h))))
+
+
+class Referee(nn.Module):
+    """An independent classifier with one class more than there are digits: "not a digit".
+
+    Four convolutions in two stages with batch normalisation and average pooling: nothing of the
+    judge's shape. The last class is trained on what no digit looks like (`training.non_digits`).
+    No attack and no training loss ever touches this network.
+    """
+
+    def __init__(self, classes: int = 10, width: int = 16, features: int = 64) -> None:
+        super().__init__()
+        self.not_a_digit = classes
+
+        def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+            conv = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+            return [conv, nn.BatchNorm2d(outputs), nn.SiLU()]
+
+        self.trunk = nn.Sequential(
+            *block(1, width, 2),
+            *block(width, 2 * width, 1),
+            *block(2 * width, 2 * width, 2),
+            *block(2 * width, 2 * width, 1),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Flatten(),
+            nn.Linear(18 * width, features),
+            nn.SiLU(),
+        )
+        self.head = nn.Linear(features, classes + 1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images (N, 784) to the features (N, 64) in which Frechet distances are measured."""
+        return self.trunk(x.view(-1, 1, 28, 28))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, 784) to logits (N, classes + 1); the last is "not a digit"."""
+        return self.head(self.features(x))
+
+
+def one_hot(
+    labels: Tensor | Sequence[int] | int, classes: int, device: torch.device | str | None = None
+) -> Tensor:
+    """Labels (N,) to conditions (N, classes) of float32.
+
+    Raises:
+        ValueError: a label lies outside 0 .. classes - 1.
+    """
+    labels = torch.as_tensor(labels, device=device).long().reshape(-1)
+    if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
+        wrong = labels[(labels < 0) | (labels >= classes)][0].item()
+        raise ValueError(f"label {wrong} is not a class: use 0 to {classes - 1}")
+    return F.one_hot(labels, classes).float()
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The number of trainable weights."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

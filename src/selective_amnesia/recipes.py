@@ -1,0 +1,209 @@
+"""What each trained stage learns from the data: the CVAE, the judge, the referee.
+
+Each recipe takes a data set, a configuration and a seed and returns the trained network, the
+history of `training.fit` and the figures that describe it. None of them touches a file.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import CVAEConfig, JudgeConfig, RefereeConfig
+from .data import Dataset, pixels
+from .losses import elbo_terms
+from .models import Judge, OneHotCVAE, Referee
+from .training import Batches, Keeper, Tensors, fit, frame_steps, seeded
+
+__all__ = [
+    "blends",
+    "cvae_for",
+    "elbo_of",
+    "non_digits",
+    "paint",
+    "train_cvae",
+    "train_judge",
+    "train_referee",
+]
+
+Metrics = dict[str, float]
+TEST_SEED = 7  # the noise of every test loss is the same
+
+
+def cvae_for(data: Dataset, config: CVAEConfig) -> OneHotCVAE:
+    """An untrained CVAE of that configuration for that set."""
+    pixels_of_image = data.train_images.shape[1]
+    return OneHotCVAE(pixels_of_image, data.classes, config.z_dim, config.hidden)
+
+
+def train_cvae(
+    data: Dataset,
+    config: CVAEConfig,
+    *,
+    seed: int,
+    label: str = "CVAE",
+    frames_z: Tensor | None = None,
+    keeper: Keeper | None = None,
+) -> tuple[OneHotCVAE, Tensors, Metrics]:
+    """A CVAE trained by the negative ELBO on the training half.
+
+    Args:
+        frames_z: (K, D) codes whose images under every label are kept along the way, as
+            history["frames"] (frames, classes, K, P) uint8; "test_loss", "test_bce" and "test_kl"
+            are recorded at the same steps.
+    """
+    device = data.train_images.device
+    with seeded(seed, data.train_images.device):
+        model = cvae_for(data, config).to(device)
+    conditions = torch.eye(data.classes, device=device)
+    batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
+
+    def loss(step: int) -> dict[str, Tensor]:
+        images, labels = batches(step)
+        bce, kl = elbo_terms(model, pixels(images), conditions[labels])
+        return {"loss": (bce + kl).mean(), "bce": bce.detach().mean(), "kl": kl.detach().mean()}
+
+    def watch(_step: int) -> dict[str, Tensor]:
+        bce, kl = elbo_of(model, data.test_images, data.test_labels)
+        values = {"test_loss": (bce + kl).mean(), "test_bce": bce.mean(), "test_kl": kl.mean()}
+        return values if frames_z is None else values | {"frames": paint(model, frames_z)}
+
+    history = fit(
+        model,
+        loss,
+        config,
+        seed=seed,
+        label=label,
+        watch=watch,
+        watch_at=frame_steps(config.steps, config.frames),
+        keeper=keeper,
+    )
+    metrics = {k: float(history[k][-1]) for k in ("test_loss", "test_bce", "test_kl")}
+    return model, history, {**metrics, "steps": config.steps}
+
+
+@torch.no_grad()
+def elbo_of(model: OneHotCVAE, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The terms of the negative ELBO of uint8 images (N, P) with labels (N,): bce (N,), kl (N,).
+
+    The noise is the same at every call.
+    """
+    device = images.device
+    conditions = torch.eye(model.classes, device=device)
+    with seeded(TEST_SEED, device):
+        parts = [
+            elbo_terms(model, pixels(x), conditions[y])
+            for x, y in zip(images.split(2000), labels.split(2000), strict=True)
+        ]
+    bce, kl = (torch.cat(term) for term in zip(*parts, strict=True))
+    return bce, kl
+
+
+@torch.no_grad()
+def paint(model: OneHotCVAE, z: Tensor) -> Tensor:
+    """The images of codes z (K, D) under every label: (classes, K, P) uint8."""
+    c = torch.eye(model.classes, device=z.device).repeat_interleave(len(z), 0)
+    images = model.decode(z.repeat(model.classes, 1), c)
+    return (images * 255).round().byte().view(model.classes, len(z), -1)
+
+
+def train_judge(
+    data: Dataset, config: JudgeConfig, *, seed: int, keeper: Keeper | None = None
+) -> tuple[Judge, Tensors, Metrics]:
+    """The paper's classifier: cross-entropy, dropout."""
+    with seeded(seed, data.train_images.device):
+        model = Judge(data.classes).to(data.train_images.device)
+    batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
+
+    def loss(step: int) -> dict[str, Tensor]:
+        images, labels = batches(step)
+        return {"loss": F.cross_entropy(model(pixels(images)), labels)}
+
+    history = fit(model, loss, config, seed=seed, label="judge", keeper=keeper)
+    verdicts = _verdicts(model, pixels(data.test_images))
+    accuracy = verdicts.argmax(-1).eq(data.test_labels).float().mean()
+    return model, history, {"test_accuracy": float(accuracy), "steps": config.steps}
+
+
+def train_referee(
+    data: Dataset, config: RefereeConfig, *, seed: int, keeper: Keeper | None = None
+) -> tuple[Referee, Tensors, Metrics]:
+    """The independent classifier: digits, slightly turned, scaled and moved, and `non_digits`."""
+    with seeded(seed, data.train_images.device):
+        model = Referee(data.classes, config.width, config.features).to(data.train_images.device)
+    batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
+    extra = max(1, round(config.batch_size * config.non_digits))
+    nothing = data.train_labels.new_full((extra,), model.not_a_digit)
+
+    def loss(step: int) -> dict[str, Tensor]:
+        images, labels = batches(step)
+        x = pixels(images)
+        logits = model(torch.cat([_jolt(x), non_digits(x, labels, extra)]))
+        return {"loss": F.cross_entropy(logits, torch.cat([labels, nothing]))}
+
+    history = fit(model, loss, config, seed=seed, label="referee", keeper=keeper)
+    return model, history, {**referee_metrics(model, data), "steps": config.steps}
+
+
+def referee_metrics(model: Referee, data: Dataset) -> Metrics:
+    """Accuracy on the test half, and the shares of digits and non-digits that it tells apart."""
+    x, y = pixels(data.test_images), data.test_labels
+    with seeded(TEST_SEED, x.device):
+        noise = torch.rand_like(x[:1000])
+        blended = blends(x, y, torch.full((len(x), 1), 0.5, device=x.device))
+    grey, blank = torch.full_like(x[:1], 0.5), torch.zeros_like(x[:1])
+
+    def rejected(images: Tensor) -> float:
+        return float(_verdicts(model, images).argmax(-1).eq(model.not_a_digit).float().mean())
+
+    verdict = _verdicts(model, x).argmax(-1)
+    return {
+        "test_accuracy": float(verdict.eq(y).float().mean()),
+        "digits_kept": float(verdict.ne(model.not_a_digit).float().mean()),
+        "noise_rejected": rejected(noise),
+        "grey_rejected": rejected(grey),
+        "blank_rejected": rejected(blank),
+        "blends_rejected": rejected(blended),
+    }
+
+
+def non_digits(x: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Images (count, P) that are no digit: a fifth each of noise and greys, a tenth of blanks and
+    near-blanks, and for the rest blends of two different digits of the batch x (N, P)."""
+    fifth, tenth = count // 5, count // 10
+    noise = torch.rand(fifth, x.shape[1], device=x.device)
+    grain = 0.1 * torch.rand(fifth, 1, device=x.device) * torch.randn_like(noise)
+    grey = (torch.rand(fifth, 1, device=x.device) + grain).clamp(0, 1)
+    blank = torch.zeros(tenth, x.shape[1], device=x.device)
+    rest = count - 2 * fifth - tenth
+    weight = 0.35 + 0.3 * torch.rand(len(x), 1, device=x.device)
+    mixed = blends(x, labels, weight)
+    mixed = mixed[torch.arange(rest, device=x.device) % len(mixed)] if len(mixed) else noise[:0]
+    images = torch.cat([noise, grey, blank, mixed])
+    return images if len(images) == count else F.pad(images, (0, 0, 0, count - len(images)))
+
+
+def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """weight * x_i + (1 - weight) * x_j for pairs of different digits, i and j = i + 1."""
+    different = labels != labels.roll(1)
+    return (weight * x + (1 - weight) * x.roll(1, 0))[different]
+
+
+def _jolt(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
+    """Each image turned, scaled and moved by a little (shift in half widths)."""
+    n, side = len(x), int(x.shape[1] ** 0.5)
+    turn, size, *move = (2 * torch.rand(4, n, device=x.device) - 1).unbind()
+    turn, size = torch.deg2rad(degrees * turn), 1 + scale * size
+    cos, sin = size * turn.cos(), size * turn.sin()
+    rows = [
+        torch.stack([cos, -sin, shift * move[0]], -1),
+        torch.stack([sin, cos, shift * move[1]], -1),
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), [n, 1, side, side], align_corners=False)
+    return F.grid_sample(x.view(n, 1, side, side), grid, align_corners=False).view(n, -1)
+
+
+@torch.no_grad()
+def _verdicts(classifier: torch.nn.Module, x: Tensor) -> Tensor:
+    return torch.cat([classifier(part) for part in x.split(1000)])

@@ -1,0 +1,39 @@
+"""What the tests share: a tiny lab on scikit-learn's digits, which needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from selective_amnesia import Lab
+from selective_amnesia.data import Dataset, load
+from selective_amnesia.models import OneHotCVAE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load("digits", Path("unused"))
+
+
+@pytest.fixture(scope="session")
+def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="session")
+def lab(lab_folder: Path) -> Lab:
+    """A lab whose finished stages the tests share; none may change them."""
+    return Lab.open("smoke", dataset="digits", folder=lab_folder, device="cpu")
+
+
+@pytest.fixture
+def small_cvae() -> OneHotCVAE:
+    torch.manual_seed(0)
+    return OneHotCVAE(pixels=20, classes=4, z_dim=3, hidden=(16, 8))

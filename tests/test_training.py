@@ -116,7 +116,9 @@ def test_no_snapshot_is_taken_of_weights_that_are_not_finite():
 
     def loss(step):
         values = how["loss"](step)
-        exploding = values["loss"] + 0 * sum((p - p.detach()).abs().sqrt().sum() for p in model.parameters())
+        exploding = values["loss"] + 0 * sum(
+            (p - p.detach()).abs().sqrt().sum() for p in model.parameters()
+        )
         return {"loss": exploding if step == 9 else values["loss"]}
 
     with pytest.raises(Diverged, match="weights became NaN or infinite at step 10"):

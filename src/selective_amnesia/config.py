@@ -129,7 +129,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """How much work: one configuration a stage. `ablation` is Selective Amnesia cut short, for
+    """How much work: one configuration a stage. `ablation_steps` cuts Selective Amnesia short, for
     the study of its terms; `sequence` is each round of forgetting one digit after another."""
 
     name: str
@@ -138,6 +138,7 @@ class Profile:
     cvae: CVAEConfig
     fisher: FisherConfig
     forget: ForgetConfig
+    ablation_steps: int
     sequence: ForgetConfig
     sequence_fisher: FisherConfig
     sequence_rounds: int
@@ -164,6 +165,7 @@ PROFILES = {
             cvae=CVAEConfig(steps=60, batch_size=128, lr=2e-3, save_every=20, frames=5),
             fisher=FisherConfig(samples=500, batch_size=250),
             forget=_forget(30, 1e-3, save_every=10, frames=5),
+            ablation_steps=10,
             sequence=_forget(10, 1e-3, frames=2),
             sequence_fisher=FisherConfig(samples=250, batch_size=250),
             sequence_rounds=2,
@@ -177,8 +179,9 @@ PROFILES = {
                 steps=8000, batch_size=256, lr=4e-3, warmup=250, decay=True, betas=(0.9, 0.99)
             ),
             fisher=FisherConfig(samples=50_000),
-            forget=_forget(1500, 1e-3, warmup=50, decay=True, save_every=250),
-            sequence=_forget(400, 1e-3, warmup=50, decay=True, save_every=200, frames=2),
+            forget=_forget(800, 3e-3, warmup=50, decay=True, save_every=200),
+            ablation_steps=300,
+            sequence=_forget(300, 3e-3, warmup=30, decay=True, save_every=200, frames=2),
             sequence_fisher=FisherConfig(samples=10_000),
             sequence_rounds=9,
         ),
@@ -189,6 +192,7 @@ PROFILES = {
             cvae=CVAEConfig(steps=100_000, batch_size=256, lr=1e-4, save_every=1000),
             fisher=FisherConfig(samples=50_000),
             forget=_forget(10_000, 1e-4),
+            ablation_steps=2000,
             sequence=_forget(10_000, 1e-4, frames=2),
             sequence_fisher=FisherConfig(samples=50_000),
             sequence_rounds=9,

@@ -16,7 +16,8 @@ is one matrix product of squared output gradients and squared inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,13 @@ from .losses import elbo_terms
 from .models import OneHotCVAE
 from .training import seeded
 
-__all__ = ["fisher_diagonal", "relative_error", "squared_batch_mean", "squared_gradients"]
+__all__ = [
+    "fisher_diagonal",
+    "relative_error",
+    "settling",
+    "squared_batch_mean",
+    "squared_gradients",
+]
 
 
 def squared_gradients(
@@ -135,3 +142,21 @@ def relative_error(estimate: dict[str, Tensor], reference: dict[str, Tensor]) ->
     """|estimate - reference| / |reference|, over all weights."""
     gap = sum((estimate[k] - reference[k]).square().sum() for k in reference)
     return float((gap / sum(t.square().sum() for t in reference.values())).sqrt())
+
+
+def settling(
+    model: OneHotCVAE, reference: dict[str, Tensor], counts: Sequence[int], seed: int
+) -> list[float]:
+    """The relative errors, against `reference`, of one estimate as its samples grow to each count.
+
+    Use another seed than the reference's: the two must not share samples.
+    """
+    errors = []
+
+    def compare(seen: int, sums: dict[str, Tensor]) -> None:
+        if seen in counts:
+            errors.append(relative_error({k: v / seen for k, v in sums.items()}, reference))
+
+    config = FisherConfig(samples=max(counts), batch_size=math.gcd(*counts))
+    fisher_diagonal(model, config, seed, watch=compare)
+    return errors

@@ -6,6 +6,8 @@ history of `training.fit` and the figures that describe it. None of them touches
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -129,7 +131,7 @@ def train_judge(
 def train_referee(
     data: Dataset, config: RefereeConfig, *, seed: int, keeper: Keeper | None = None
 ) -> tuple[Referee, Tensors, Metrics]:
-    """The independent classifier: digits, slightly turned, scaled and moved, and `non_digits`."""
+    """The independent classifier: digits, disturbed, and `non_digits`."""
     with seeded(seed, data.train_images.device):
         model = Referee(data.classes, config.width, config.features).to(data.train_images.device)
     batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
@@ -139,7 +141,7 @@ def train_referee(
     def loss(step: int) -> dict[str, Tensor]:
         images, labels = batches(step)
         x = pixels(images)
-        logits = model(torch.cat([_jolt(x), non_digits(x, labels, extra)]))
+        logits = model(torch.cat([disturb(x), non_digits(x, labels, extra)]))
         return {"loss": F.cross_entropy(logits, torch.cat([labels, nothing]))}
 
     history = fit(model, loss, config, seed=seed, label="referee", keeper=keeper)
@@ -169,19 +171,16 @@ def referee_metrics(model: Referee, data: Dataset) -> Metrics:
 
 
 def non_digits(x: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Images (count, P) that are no digit: a fifth each of noise and greys, a tenth of blanks and
-    near-blanks, and for the rest blends of two different digits of the batch x (N, P)."""
+    """Images (count, P) that are no digit: noise, greys of every level with and without grain,
+    blanks, and, for about half of them, blends of two different digits of the batch x (N, P)."""
     fifth, tenth = count // 5, count // 10
     noise = torch.rand(fifth, x.shape[1], device=x.device)
     grain = 0.1 * torch.rand(fifth, 1, device=x.device) * torch.randn_like(noise)
     grey = (torch.rand(fifth, 1, device=x.device) + grain).clamp(0, 1)
-    blank = torch.zeros(tenth, x.shape[1], device=x.device)
-    rest = count - 2 * fifth - tenth
-    weight = 0.35 + 0.3 * torch.rand(len(x), 1, device=x.device)
-    mixed = blends(x, labels, weight)
-    mixed = mixed[torch.arange(rest, device=x.device) % len(mixed)] if len(mixed) else noise[:0]
-    images = torch.cat([noise, grey, blank, mixed])
-    return images if len(images) == count else F.pad(images, (0, 0, 0, count - len(images)))
+    weight = 0.4 + 0.2 * torch.rand(len(x), 1, device=x.device)
+    mixed = blends(x, labels, weight)[: count - 2 * fifth - tenth]
+    blank = x.new_zeros(count - 2 * fifth - len(mixed), x.shape[1])
+    return torch.cat([noise, grey, mixed, blank])
 
 
 def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
@@ -190,18 +189,38 @@ def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     return (weight * x + (1 - weight) * x.roll(1, 0))[different]
 
 
-def _jolt(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
-    """Each image turned, scaled and moved by a little (shift in half widths)."""
-    n, side = len(x), int(x.shape[1] ** 0.5)
+def disturb(x: Tensor) -> Tensor:
+    """Each image (N, P) turned, scaled and moved by a little; a quarter of them also blurred.
+
+    Decoders paint softly: a referee that knows sharp digits alone would take softness for
+    strangeness.
+    """
+    x = _move(x)
+    soft = len(x) // 4
+    return torch.cat([_blur(x[:soft]), x[soft:]])
+
+
+def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
+    """Rotation, size and position (in half widths), uniform up to the limits given."""
+    n, side = len(x), math.isqrt(x.shape[1])
     turn, size, *move = (2 * torch.rand(4, n, device=x.device) - 1).unbind()
     turn, size = torch.deg2rad(degrees * turn), 1 + scale * size
     cos, sin = size * turn.cos(), size * turn.sin()
-    rows = [
-        torch.stack([cos, -sin, shift * move[0]], -1),
-        torch.stack([sin, cos, shift * move[1]], -1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, 1), [n, 1, side, side], align_corners=False)
+    first = torch.stack([cos, -sin, shift * move[0]], -1)
+    second = torch.stack([sin, cos, shift * move[1]], -1)
+    grid = F.affine_grid(torch.stack([first, second], 1), [n, 1, side, side], align_corners=False)
     return F.grid_sample(x.view(n, 1, side, side), grid, align_corners=False).view(n, -1)
+
+
+def _blur(x: Tensor, largest: float = 1.5, reach: int = 3) -> Tensor:
+    """A Gaussian blur of each image with a width of its own, up to `largest` pixels."""
+    n, side = len(x), math.isqrt(x.shape[1])
+    width = largest * torch.rand(n, 1, device=x.device) + 1e-3
+    offsets = torch.arange(-reach, reach + 1, device=x.device)
+    kernel = torch.softmax(-offsets.square() / (2 * width.square()), -1)
+    y = x.view(1, n, side, side)
+    y = F.conv2d(y, kernel.view(n, 1, -1, 1), padding=(reach, 0), groups=n)
+    return F.conv2d(y, kernel.view(n, 1, 1, -1), padding=(0, reach), groups=n).view(n, -1)
 
 
 @torch.no_grad()

@@ -106,9 +106,9 @@ def fit(
         keeper: where snapshots are kept; without one nothing survives the process.
 
     Returns:
-        For each scalar its mean over every `config.log_every` steps (and since the last save), (L,); "step", (L,),
-        the last step of each mean; for each watched tensor its values, (len(watch_at), ...), and
-        "watch_step"; "seconds", the time spent in all the sittings that it took.
+        For each scalar its mean over every `config.log_every` steps or since the last save, (L,);
+        "step", (L,), the last step of each mean; for each watched tensor its values,
+        (len(watch_at), ...), and "watch_step"; "seconds", spent in all the sittings that it took.
 
     Raises:
         Diverged: the loss is not finite. The last snapshot stays as it was.

@@ -1,0 +1,209 @@
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+import torch
+
+from selective_amnesia import Lab, LabError
+from selective_amnesia import lab as lab_module
+from selective_amnesia.checkpoint import Snapshot
+
+
+def weights_of(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_asking_for_an_amnesiac_makes_all_that_it_needs(lab):
+    amnesiac = lab.amnesiac({0})
+    made = {path.name.rsplit("-", 1)[0] for path in (lab.folder / "checkpoints").glob("*.json")}
+    assert {"cvae", "fisher", "amnesiac-0"} <= made
+    assert not list((lab.folder / "checkpoints").glob("*.partial"))
+    assert amnesiac.facts["parents"][0].startswith("cvae-")
+    assert amnesiac.history["frames"].shape[1:] == (10, 8, 784)
+
+
+def test_a_finished_stage_is_not_made_again(lab, monkeypatch):
+    first = weights_of(lab.amnesiac({0}))
+
+    def fail(*_, **__):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(lab_module, "selective_amnesia", fail)
+    monkeypatch.setattr(lab_module.recipes, "train_cvae", fail)
+    assert same(first, weights_of(Lab.open("smoke", 0, "digits", lab.folder, "cpu").amnesiac("0")))
+
+
+def test_forgetting_leaves_the_original_as_it_was(lab):
+    before = weights_of(lab.cvae())
+    lab.amnesiac({2})
+    assert same(before, weights_of(lab.cvae()))
+
+
+def test_every_setting_and_parent_is_part_of_the_name(lab):
+    def key(**changes):
+        other = Lab.open("smoke", changes.get("seed", 0), "digits", lab.folder)
+        return other._fisher_stage.key
+
+    assert key() == lab._fisher_stage.key
+    assert key(seed=1) != lab._fisher_stage.key
+    a, b = lab.amnesiac({0}), lab.amnesiac({0}, lam=1.0)
+    assert not same(weights_of(a), weights_of(b))
+
+
+CHILD = """
+import os, signal, sys
+from selective_amnesia import Lab, checkpoint
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[2] == "between":
+    save, count = checkpoint.Snapshot.save, []
+    def save_and_count(self, state):
+        save(self, state)
+        count.append(1)
+        if len(count) == 2:
+            die()
+    checkpoint.Snapshot.save = save_and_count
+else:
+    replace = os.replace
+    os.replace = lambda a, b: die() if sys.argv[2] in str(b) else replace(a, b)
+Lab.open("smoke", dataset="digits", folder=sys.argv[1], device="cpu").amnesiac({1})
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "resumes"),
+    [("between", True), ("cvae", False), ("amnesiac", False), (".json", True)],
+    ids=["after the second save", "inside the first save", "while forgetting", "before the facts"],
+)
+def test_a_killed_lab_resumes_and_ends_with_the_same_bits(lab, tmp_path, moment, resumes):
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), moment], capture_output=True, timeout=120
+    )
+    assert child.returncode == -9, child.stderr.decode()
+    left = {path.suffix for path in (tmp_path / "checkpoints").iterdir()}
+    assert (".partial" in left) == resumes
+    again = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
+    assert same(weights_of(again.amnesiac({1})), weights_of(lab.amnesiac({1})))
+    assert same(weights_of(again.cvae()), weights_of(lab.cvae()))
+
+
+def test_resuming_goes_on_and_does_not_start_again(lab, tmp_path, capfd):
+    subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), "between"], capture_output=True, timeout=120
+    )
+    (snapshot,) = (tmp_path / "checkpoints").glob("cvae-*.partial")
+    assert int(Snapshot(snapshot.with_suffix("")).load()["step"]) == 40
+    capfd.readouterr()
+    Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu").cvae()
+    bar = capfd.readouterr().err
+    assert "40/60" in bar
+    assert "0/60 " not in bar.replace("40/60", "").replace("60/60", "")
+
+
+def test_a_flipped_checkpoint_is_refused_once_and_then_made_anew(lab, tmp_path):
+    mine = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
+    mine.cvae()
+    (file,) = (tmp_path / "checkpoints").glob("cvae-*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(LabError, match=r"cvae-.* is damaged.*set aside.*run again"):
+        mine.cvae()
+    assert same(weights_of(mine.cvae()), weights_of(lab.cvae()))
+
+
+def test_sequence_forgets_one_after_another(lab):
+    models = lab.sequence()
+    assert [m.facts["forget"] for m in models] == [[0], [0, 1]]
+    assert models[1].facts["parents"][0].startswith("sequence-0-")
+    with pytest.raises(ValueError, match="rounds is 10: use 1 to 9"):
+        lab.sequence(10)
+
+
+def test_results_have_the_figures_that_others_read(lab):
+    results = lab.results(["0", "0 1"])
+    assert {"profile", "seed", "device", "torch", "cvae", "judge", "referee", "original",
+            "fisher", "forget"} <= results.keys()  # fmt: skip
+    assert {"test_loss", "steps", "seconds"} <= results["cvae"].keys()
+    assert {"test_accuracy", "grey_probability", "grey_entropy"} <= results["judge"].keys()
+    assert {"test_accuracy", "noise_rejected", "blends_rejected", "digits_kept"} <= results[
+        "referee"
+    ].keys()
+    assert len(results["original"]["referee_probability"]) == 10
+    assert {"samples", "seconds"} == results["fisher"].keys()
+    assert len(results["forget"]["0 1"]["judge_probability"]) == 2
+    assert {"judge_probability", "judge_entropy", "referee_probability", "retained_change",
+            "seconds"} <= results["forget"]["0"].keys()  # fmt: skip
+    assert results == lab.results(["0", "0 1"])
+
+
+def test_samples_are_exported_as_files(lab):
+    from PIL import Image
+
+    folder = lab.export_samples(lab.cvae(), "original", per_label=2)
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
+    assert files[:3] == ["0/0000.png", "0/0001.png", "1/0000.png"]
+    assert len(files) == 20
+    assert Image.open(folder / files[0]).size == (28, 28)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"profile": "quick"}, "profile 'quick' is unknown"),
+        ({"dataset": "letters"}, "dataset 'letters' is unknown"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": "0"}, "seed is '0'"),
+    ],
+)
+def test_a_lab_that_cannot_be_opened_says_why(arguments, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        Lab.open(**({"folder": tmp_path} | arguments))
+
+
+@pytest.mark.parametrize("forget", [{10}, set(), range(10), {-1}])
+def test_bad_forget_sets_are_refused_before_any_work(forget, lab):
+    before = set((lab.folder / "checkpoints").iterdir())
+    with pytest.raises(ValueError, match="forget"):
+        lab.amnesiac(forget)
+    assert set((lab.folder / "checkpoints").iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(LabError, match=r"cannot write .*file.*make the folder writable"):
+        Lab.open("smoke", dataset="digits", folder=tmp_path / "file")
+
+
+def test_home_is_the_chosen_folder_or_drive_or_the_repository(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("SELECTIVE_AMNESIA_HOME", raising=False)
+    assert (lab_module.home() / "pyproject.toml").is_file()
+
+    mounted = []
+    drive = types.ModuleType("google.colab.drive")
+    drive.mount = mounted.append
+    colab = types.ModuleType("google.colab")
+    colab.drive = drive
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    assert lab_module.home().as_posix() == "/content/drive/MyDrive/selective-amnesia-lab"
+    assert mounted == ["/content/drive"]
+
+    def refuse(_):
+        raise ValueError("mount failed")
+
+    drive.mount = refuse
+    assert lab_module.home().as_posix() == "/content/selective-amnesia-lab"
+    assert "lost when this runtime ends" in capsys.readouterr().out
+
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
+    assert lab_module.home() == tmp_path
+    assert os.environ["SELECTIVE_AMNESIA_HOME"]

@@ -1,0 +1,69 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from selective_amnesia import __main__ as command
+from selective_amnesia.checkpoint import LabError
+from selective_amnesia.lab import Lab
+
+
+@pytest.fixture(autouse=True)
+def home(lab_folder, monkeypatch):
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(lab_folder))
+
+
+SMOKE = ["--profile", "smoke", "--dataset", "digits"]
+
+
+def test_report_prints_a_table_and_writes_the_results(lab, capsys):
+    assert command.main(["report", *SMOKE, "--forget", "8 3"]) == 0
+    out = capsys.readouterr().out
+    assert "forgetting 3 8: kept digits' change" in out
+    results = json.loads((lab.folder / "build" / "results.json").read_text())
+    assert list(results["forget"]) == ["3 8"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--forget", "11"], "error: cannot forget '11': a forget set holds digits from 0 to 9"),
+        (["--forget", "0 1 2 3 4 5 6 7 8 9"], "leave at least one to keep"),
+        (["--forget", " "], "error: the forget set is empty"),
+        (["--profile", "quick"], "error: profile 'quick' is unknown: use one of smoke, fast"),
+        (["--seed", "-3"], "error: seed is -3"),
+        (["--dataset", "letters"], "error: dataset 'letters' is unknown"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_non_zero_exit(options, says, capsys):
+    assert command.main(["run", *SMOKE, *options]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+
+
+def test_what_stops_a_notebook_is_one_sentence(tmp_path, monkeypatch, capsys):
+    """A checkpoint damaged on disk is met inside a notebook's kernel."""
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
+    lab = Lab.open("smoke", dataset="digits", folder=tmp_path)
+    lab.cvae()
+    (file,) = (tmp_path / "checkpoints").glob("cvae-*.safetensors")
+    file.write_bytes(file.read_bytes()[:1000])
+    assert command.main(["run", *SMOKE]) == 2
+    error = capsys.readouterr().err.strip().split("\n")[-1]
+    assert error.startswith("error: 01_train_cvae.ipynb stopped: ")
+    assert "is damaged" in error
+    assert "run again to make it anew" in error
+    assert LabError.__name__ not in error
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = ("matplotlib", "seaborn", "pandas", "torchvision", "IPython", "papermill", "sklearn")
+    code = f"import sys, selective_amnesia; print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
+    )
+    assert shown.stdout.strip() == "[]"

@@ -1,0 +1,75 @@
+"""The notebooks, executed; and what is committed of them."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
+NAMES = [path.stem for path in NOTEBOOKS]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=NAMES)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+def test_runs_alone_on_an_empty_folder(path, tmp_path, monkeypatch):
+    from papermill import execute_notebook
+
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
+    parameters = {"profile": "smoke", "dataset": "digits", "forget_sets": ["0", "3 8"]}
+    executed = execute_notebook(
+        path, tmp_path / path.name, parameters, cwd=tmp_path, progress_bar=False
+    )
+    errors = [o for c in code_cells(executed) for o in c.outputs if o.output_type == "error"]
+    assert not errors
+    assert list((tmp_path / "figures").glob(f"{path.stem[:2]}_*.png"))
+
+
+def test_is_committed_executed_from_top_to_bottom(notebook):
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not any(o.output_type == "error" for cell in cells for o in cell.outputs)
+
+
+def test_begins_with_its_question_and_ends_with_its_answer(notebook):
+    first = notebook.cells[0].source
+    assert re.search(r"\*\*.+\?\*\*", first)
+    assert "colab-badge.svg" in first
+    assert notebook.cells[-1].source.startswith("**Answer.**")
+
+
+def test_cells_are_short_and_hide_no_functions(notebook):
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= 30
+        hidden = [
+            node
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda)
+        ]
+        assert not hidden
+
+
+def test_parameters_and_setup_are_the_same_everywhere(notebook):
+    reference = nbformat.read(NOTEBOOKS[0], as_version=4)
+    for k in (1, 2):
+        assert notebook.cells[k].source == reference.cells[k].source
+    assert notebook.cells[2].metadata.tags == ["parameters"]
+
+
+def test_says_nothing_of_the_machine_that_ran_it(notebook):
+    text = nbformat.writes(notebook)
+    assert str(Path.home()) + "/" not in text
+    assert str(Path(__file__).parents[1]) not in text
+
+
+def test_all_together_are_small():
+    assert sum(path.stat().st_size for path in NOTEBOOKS) < 8_000_000

@@ -45,6 +45,21 @@ def test_forgetting_leaves_the_original_as_it_was(lab):
     assert same(before, weights_of(lab.cvae()))
 
 
+def test_the_control_learns_what_the_original_learns_but_for_the_digit(lab):
+    control = lab.control({4})
+    assert control.facts["forget"] == [4]
+    assert control.facts["settings"] | {"seed": 0} == lab.cvae().facts["settings"]
+    assert not same(weights_of(control), weights_of(lab.cvae()))
+
+
+def test_a_variant_shares_nothing_that_its_change_has_shaped(lab):
+    flat = lab.variant(z_dim=2)
+    assert flat.cvae().z_dim == 2
+    assert lab.cvae().z_dim == 8
+    assert flat.amnesiac({0}).z_dim == 2
+    assert flat.judge().facts["name"] == lab.judge().facts["name"]
+
+
 def test_every_setting_and_parent_is_part_of_the_name(lab):
     def key(**changes):
         other = Lab.open("smoke", changes.get("seed", 0), "digits", lab.folder)

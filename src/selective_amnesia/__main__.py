@@ -73,6 +73,7 @@ def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
+                extra_arguments=["--log-level=ERROR"],
             )
         except PapermillExecutionError as error:
             raise LabError(f"{notebook.name} stopped: {error.evalue}") from error

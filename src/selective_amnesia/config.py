@@ -161,7 +161,7 @@ PROFILES = {
         Profile(
             name="smoke",
             judge=JudgeConfig(steps=30, batch_size=64, lr=1e-3, save_every=10),
-            referee=RefereeConfig(steps=30, batch_size=64, lr=2e-3, width=8, save_every=10),
+            referee=RefereeConfig(steps=150, batch_size=64, lr=3e-3, width=8, save_every=50),
             cvae=CVAEConfig(steps=60, batch_size=128, lr=2e-3, save_every=20, frames=5),
             fisher=FisherConfig(samples=500, batch_size=250),
             forget=_forget(30, 1e-3, save_every=10, frames=5),
@@ -179,9 +179,9 @@ PROFILES = {
                 steps=8000, batch_size=256, lr=4e-3, warmup=250, decay=True, betas=(0.9, 0.99)
             ),
             fisher=FisherConfig(samples=50_000),
-            forget=_forget(800, 3e-3, warmup=50, decay=True, save_every=200),
+            forget=_forget(1000, 4e-3, warmup=50, decay=True, betas=(0.9, 0.99), save_every=200),
             ablation_steps=300,
-            sequence=_forget(300, 3e-3, warmup=30, decay=True, save_every=200, frames=2),
+            sequence=_forget(300, 4e-3, warmup=30, decay=True, betas=(0.9, 0.99), frames=2),
             sequence_fisher=FisherConfig(samples=10_000),
             sequence_rounds=9,
         ),

@@ -125,6 +125,11 @@ class Lab:
         """The seed of a stage: its own, derived from the lab's."""
         return int(hashlib.sha256(f"{self.seed} {name}".encode()).hexdigest()[:8], 16)
 
+    def variant(self, **changes: Any) -> Lab:
+        """The same lab with another CVAE, e.g. z_dim=2, and all that follows from it."""
+        chosen = replace(self.profile, cvae=replace(self.profile.cvae, **changes))
+        return Lab(chosen, self.seed, self.dataset, self.folder, self.device)
+
     # --- stages ----------------------------------------------------------------------------------
 
     def judge(self) -> Judge:
@@ -165,6 +170,26 @@ class Lab:
             )
 
         return self._network(self._cvae_stage, make, self._blank_cvae)
+
+    def control(self, forget: Iterable[int] | str) -> OneHotCVAE:
+        """The control: the original's architecture and recipe, but it never saw those digits."""
+        forget = forget_set(forget, self.classes)
+        config = self.profile.cvae
+        name = f"control-{'_'.join(map(str, forget))}"
+        stage = self._stage(name, config)
+
+        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+            model, history, facts = recipes.train_cvae(
+                self.data.without(forget),
+                config,
+                seed=self.seed_of(name),
+                label=f"control without {' '.join(map(str, forget))}",
+                frames_z=self.codes(FRAME_CODES),
+                keeper=keeper,
+            )
+            return model, history, {**facts, "forget": list(forget)}
+
+        return self._network(stage, make, self._blank_cvae)
 
     def fisher(self) -> Tensors:
         """The original's Fisher diagonal by parameter name."""
@@ -388,7 +413,8 @@ class Lab:
             seconds = time.perf_counter() - started
             return fisher, {"samples": config.samples, "seconds": seconds}
 
-        return self._finish(stage, make).tensors
+        tensors = self._finish(stage, make).tensors
+        return {name: tensors[name] for name, _ in self._blank_cvae().named_parameters()}
 
 
 REFEREE_FIGURES = (

@@ -7,8 +7,9 @@ take tensors and return a figure; `Lab.show` saves and displays it.
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 from torch import Tensor
 
 from .evaluation import Scores, interval
@@ -65,6 +66,7 @@ STYLE = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "text.color": INK,
     "xtick.color": INK,
@@ -72,6 +74,19 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+
+
+def styled(draw: Callable) -> Callable:
+    """Draw in the lab's style and leave matplotlib's own settings as they are."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper
 
 
 def digit_colors(classes: int = 10) -> list[str]:
@@ -82,13 +97,9 @@ def digit_colors(classes: int = 10) -> list[str]:
 
 
 def _axes(rows: int = 1, columns: int = 1, height: float = 3.2, **kwargs: Any) -> tuple:
-    """A figure and its axes (always an array) in the lab's style."""
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
-    return figure, axes
+    """A figure and its axes, always an array."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
 # --- pictures ------------------------------------------------------------------------------------
@@ -103,6 +114,7 @@ def tile(images: Tensor, gap: int = 2) -> np.ndarray:
     return framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)[:-gap, :-gap].numpy()
 
 
+@styled
 def grids(
     panels: Mapping[str, Tensor],
     rows: Sequence[str] | None = None,
@@ -206,6 +218,7 @@ def png(image: Tensor) -> bytes:
     return out.getvalue()
 
 
+@styled
 def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     """A figure as (file suffix, file content, what a notebook displays)."""
     from IPython.display import Image as Shown
@@ -226,6 +239,7 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
 # --- 01: training --------------------------------------------------------------------------------
 
 
+@styled
 def learning_curve(history: Mapping[str, Tensor], reference: float | None = None) -> Figure:
     """Loss, BCE and KL per image (nats) over training steps, train and test.
 
@@ -249,21 +263,13 @@ def learning_curve(history: Mapping[str, Tensor], reference: float | None = None
         )
         ax.xaxis.set_major_locator(MaxNLocator(4))
     if reference is not None:
-        axes[0, 0].axhline(reference, color=FORGOTTEN, linewidth=1, linestyle=":")
-        axes[0, 0].annotate(
-            f"paper's recipe, 100,000 steps: {reference}",
-            (0.98, reference),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="right",
-            color=FORGOTTEN,
-            fontsize=8,
-        )
+        label = f"paper's recipe: {reference}"
+        axes[0, 0].axhline(reference, color=FORGOTTEN, linewidth=1.2, linestyle=":", label=label)
     axes[0, 0].legend(loc="upper right")
     return figure
 
 
+@styled
 def per_digit(
     values: Mapping[str, Tensor],
     ylabel: str,
@@ -307,6 +313,7 @@ def per_digit(
 # --- 02: Fisher information ----------------------------------------------------------------------
 
 
+@styled
 def fisher_layers(fisher: Mapping[str, Tensor]) -> Figure:
     """Each layer's share of all information, and the distribution of its weights' entries."""
     names = [name.removesuffix(".weight") for name in fisher if name.endswith(".weight")]
@@ -321,7 +328,7 @@ def fisher_layers(fisher: Mapping[str, Tensor]) -> Figure:
     share.xaxis.set_major_formatter(PercentFormatter(1))
     share.set(title="share of the total", xlabel="share of the summed Fisher diagonal")
     share.grid(axis="y", visible=False)
-    bins = np.linspace(-14, 8, 80)
+    bins = np.linspace(-9, 5, 80)
     for name, color in zip(names, _ramp(len(names)), strict=True):
         values = fisher[f"{name}.weight"].flatten().cpu().numpy()
         density, edges = np.histogram(np.log10(values[values > 0]), bins, density=True)
@@ -341,6 +348,7 @@ def _ramp(n: int) -> list[str]:
     return [to_hex(c) for c in color_palette("crest", n)]
 
 
+@styled
 def fisher_maps(fisher: Mapping[str, Tensor], pixels: int = 784) -> Figure:
     """Which pixels and which labels matter: sums over the first encoder and last decoder layer."""
     figure, axes = _axes(1, 3, 3.1)
@@ -359,12 +367,13 @@ def fisher_maps(fisher: Mapping[str, Tensor], pixels: int = 784) -> Figure:
         figure.colorbar(shown, ax=ax, label="log10 Fisher", shrink=0.8)
     labels = fisher["decoder.0.weight"].cpu()[:, -10:].sum(0)
     axes[0, 2].bar(range(len(labels)), labels, color=digit_colors(len(labels)))
-    axes[0, 2].set(title="condition inputs (decoder)", xlabel="digit", ylabel="summed Fisher")
+    axes[0, 2].set(title="labels (decoder)", xlabel="digit", ylabel="summed Fisher")
     axes[0, 2].set_xticks(range(len(labels)))
     axes[0, 2].grid(axis="x", visible=False)
     return figure
 
 
+@styled
 def fisher_units(fisher: Mapping[str, Tensor]) -> Figure:
     """Hidden units by the information of their incoming weights, largest first."""
     figure, axes = _axes(1, 1, 3.0)
@@ -385,6 +394,7 @@ def fisher_units(fisher: Mapping[str, Tensor]) -> Figure:
     return figure
 
 
+@styled
 def fisher_convergence(counts: Sequence[int], errors: Sequence[float], total: int) -> Figure:
     """Relative error of the estimate after n samples, against an independent estimate."""
     figure, axes = _axes(1, 1, 3.0)
@@ -393,7 +403,10 @@ def fisher_convergence(counts: Sequence[int], errors: Sequence[float], total: in
     ax.loglog(counts_, errors_, "o-", color=INK, label="measured")
     guide = errors_[0] * np.sqrt(counts_[0] / counts_)
     ax.loglog(counts_, guide, color=FAINT, linestyle="--", label="falling as 1 / √n")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    marks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
+    ax.set_yticks([m for m in marks if errors_.min() / 2 < m < 2 * errors_.max()])
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set(
         title="how the estimate settles",
         xlabel="samples n",
@@ -405,6 +418,7 @@ def fisher_convergence(counts: Sequence[int], errors: Sequence[float], total: in
     return figure
 
 
+@styled
 def per_sample_against_batch(
     fisher: Mapping[str, Tensor], mistaken: Mapping[str, Tensor], batch: int
 ) -> Figure:
@@ -425,7 +439,7 @@ def per_sample_against_batch(
     )
     left.legend()
     ratio = right / wrong
-    hist.hist(np.log10(ratio), bins=80, color=INK)
+    hist.hist(np.log10(ratio), bins=np.linspace(0, 5, 80), color=INK)
     hist.axvline(np.log10(np.median(ratio)), color=FORGOTTEN)
     hist.axvline(np.log10(batch), color=FAINT, linestyle="--")
     hist.annotate(f"median {np.median(ratio):.0f} x", (np.log10(np.median(ratio)), 0.95),
@@ -442,6 +456,7 @@ def per_sample_against_batch(
 # --- 03: forgetting ------------------------------------------------------------------------------
 
 
+@styled
 def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """The three terms of Selective Amnesia over the steps, a column a forget set.
 
@@ -469,6 +484,7 @@ def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]]) -> Figure:
 # --- 04: evaluation ------------------------------------------------------------------------------
 
 
+@styled
 def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Figure:
     """What the referee takes the samples for: (classes, classes + 1), one panel a model."""
     forgotten = set(forgotten)
@@ -491,6 +507,7 @@ def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> F
     return figure
 
 
+@styled
 def frechet(distances: Mapping[str, Tensor], digits: Sequence[int]) -> Figure:
     """Frechet distances to real test images, one bar a digit and model.
 
@@ -512,6 +529,7 @@ def frechet(distances: Mapping[str, Tensor], digits: Sequence[int]) -> Figure:
     return figure
 
 
+@styled
 def sequence_curve(scores: Sequence[Scores], baseline: Scores) -> Figure:
     """Sequential forgetting: the referee's mean probability of the digits still known and of those
     forgotten, after each round."""

@@ -160,6 +160,21 @@ def test_results_have_the_figures_that_others_read(lab):
     assert results == lab.results(["0", "0 1"])
 
 
+def test_scores_are_kept_for_the_labs_own_models_and_true_for_any(lab, monkeypatch):
+    import copy
+
+    cvae = lab.cvae()
+    kept = lab.scores(cvae)
+    foreign = copy.deepcopy(cvae)
+    del foreign.facts
+    with torch.no_grad():
+        foreign.decoder[-1].bias.zero_()
+    assert not torch.equal(kept.judge, lab.scores(foreign).judge)
+    monkeypatch.setattr(lab_module.evaluation, "score", None)
+    again = lab.scores(lab.cvae())
+    assert same(vars(kept), vars(again))
+
+
 def test_samples_are_exported_as_files(lab):
     from PIL import Image
 

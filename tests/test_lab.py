@@ -175,6 +175,23 @@ def test_scores_are_kept_for_the_labs_own_models_and_true_for_any(lab, monkeypat
     assert same(vars(kept), vars(again))
 
 
+def test_an_attack_and_a_description_length_are_kept(lab, monkeypatch):
+    model = lab.amnesiac({0})
+    found, nats = lab.recovery(model, 0), lab.description_length(model, 0)
+    assert found.start != 0
+    assert nats.shape == (10,)
+    monkeypatch.setattr(lab_module.recovery, "recover", None)
+    monkeypatch.setattr(lab_module.audit, "description_length", None)
+    again = lab.recovery(model, 0)
+    assert torch.equal(found.c, again.c)
+    assert same(found.history, again.history)
+    assert torch.equal(nats, lab.description_length(model, 0))
+    with pytest.raises(TypeError):
+        lab.recovery(model, 0, joint=True)
+    with pytest.raises(ValueError, match="digits from 0 to 9"):
+        lab.description_length(model, 10)
+
+
 def test_samples_are_exported_as_files(lab):
     from PIL import Image
 

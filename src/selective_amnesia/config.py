@@ -12,7 +12,9 @@ from typing import Any
 
 __all__ = [
     "PROFILES",
+    "AttackConfig",
     "CVAEConfig",
+    "DescriptionConfig",
     "EvaluationConfig",
     "FisherConfig",
     "FitConfig",
@@ -128,6 +130,39 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttackConfig:
+    """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights."""
+
+    steps: int
+    codes: int = 16
+    lr: float = 0.1
+    shape: float = 1.0
+    edge: float = 0.5
+    repel: float = 1.0
+    tv: float = 0.5
+    diversity: float = 5.0
+    prior: float = 0.01
+    frames: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "codes", "frames"):
+            count(name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescriptionConfig:
+    """Description length: Adam on a shared c and each image's z, for `images` test images."""
+
+    steps: int
+    images: int = 200
+    lr: float = 0.1
+
+    def __post_init__(self) -> None:
+        count("steps", self.steps)
+        count("images", self.images)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """How much work: one configuration a stage. `ablation_steps` cuts Selective Amnesia short, for
     the study of its terms; `sequence` is each round of forgetting one digit after another."""
@@ -142,6 +177,8 @@ class Profile:
     sequence: ForgetConfig
     sequence_fisher: FisherConfig
     sequence_rounds: int
+    attack: AttackConfig
+    description: DescriptionConfig
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
 
@@ -169,6 +206,8 @@ PROFILES = {
             sequence=_forget(10, 1e-3, frames=2),
             sequence_fisher=FisherConfig(samples=250, batch_size=250),
             sequence_rounds=2,
+            attack=AttackConfig(steps=10, codes=4, frames=2),
+            description=DescriptionConfig(steps=20, images=10),
             evaluation=EvaluationConfig(samples=50),
         ),
         Profile(
@@ -184,6 +223,8 @@ PROFILES = {
             sequence=_forget(300, 4e-3, warmup=30, decay=True, betas=(0.9, 0.99), frames=2),
             sequence_fisher=FisherConfig(samples=10_000),
             sequence_rounds=9,
+            attack=AttackConfig(steps=200),
+            description=DescriptionConfig(steps=200),
         ),
         Profile(
             name="paper",
@@ -196,6 +237,8 @@ PROFILES = {
             sequence=_forget(10_000, 1e-4, frames=2),
             sequence_fisher=FisherConfig(samples=50_000),
             sequence_rounds=9,
+            attack=AttackConfig(steps=500),
+            description=DescriptionConfig(steps=400, images=500),
         ),
     )
 }

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint, evaluation, recipes
+from . import audit, checkpoint, evaluation, recipes, recovery
 from .checkpoint import Checkpoint, Snapshot
 from .config import Profile, forget_set, get_profile, same_result
 from .data import DATASETS, Dataset, load, pixels
@@ -33,6 +33,7 @@ from .evaluation import Scores
 from .fisher import fisher_diagonal
 from .forgetting import selective_amnesia
 from .models import Judge, OneHotCVAE, Referee
+from .recovery import Recovered
 from .training import Keeper, Tensors, seeded
 
 __all__ = ["Lab", "Stage", "home"]
@@ -260,6 +261,46 @@ class Lab:
 
         return self._network(stage, make, self._blank_cvae), stage
 
+    # --- attacks and audit -----------------------------------------------------------------------
+
+    def recovery(self, model: OneHotCVAE, digit: int, *, joint: bool = False) -> Recovered:
+        """Method A (or the joint attack) against one of the lab's models, for that digit."""
+        (digit,) = forget_set([digit], self.classes)
+        config, judge = self.profile.attack, self.judge()
+        name = f"recovery-{'joint' if joint else 'a'}-{digit}-{model.facts['stage']}"
+        stage = self._about(name, config, model=model, judge=judge)
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            real = pixels(self.data.train_images[self.data.train_labels == digit][:2000])
+            target = recovery.describe(judge, real, digit)
+            seed = self.seed_of(name)
+            found = recovery.recover(model, judge, target, config, seed=seed, joint=joint)
+            tensors = {"c": found.c, "z": found.z} | {
+                f"history.{k}": v for k, v in found.history.items()
+            }
+            return tensors, {"start": found.start, "objective": found.objective}
+
+        found = self._finish(stage, make)
+        return Recovered(
+            c=found.tensors["c"],
+            z=found.tensors["z"],
+            start=found.facts["start"],
+            objective=found.facts["objective"],
+            history=_under("history.", found.tensors),
+        )
+
+    def description_length(self, model: OneHotCVAE, digit: int) -> Tensor:
+        """Nats (N,) that one of the lab's models needs for real test images of the digit."""
+        (digit,) = forget_set([digit], self.classes)
+        config = self.profile.description
+        stage = self._about(f"description-{digit}-{model.facts['stage']}", config, model=model)
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            x = pixels(self.data.test_images[self.data.test_labels == digit][: config.images])
+            return {"nats": audit.description_length(model, x, config)}, {}
+
+        return self._finish(stage, make).tensors["nats"]
+
     # --- verdicts --------------------------------------------------------------------------------
 
     def samples(self, model: OneHotCVAE, per_label: int | None = None) -> Tensor:
@@ -278,10 +319,8 @@ class Lab:
 
         if not hasattr(model, "facts"):
             return verdicts()
-        names = {k: m.facts["name"] for k, m in (("model", model), ("judge", judge))}
-        shaped_by = names | {"referee": referee.facts["name"], "seed": self.seed}
-        config = same_result(self.profile.evaluation)
-        stage = Stage(f"scores-{model.facts['stage']}", shaped_by | config)
+        name, config = f"scores-{model.facts['stage']}", self.profile.evaluation
+        stage = self._about(name, config, model=model, judge=judge, referee=referee)
         kept = self._finish(stage, lambda _keeper: (dict(vars(verdicts())), {}))
         return Scores(**kept.tensors)
 
@@ -354,6 +393,11 @@ class Lab:
         if not parents:
             shaped_by |= {"seed": self.seed, "dataset": self.dataset}
         return Stage(name, shaped_by, parents)
+
+    def _about(self, name: str, config: Any, **models: nn.Module) -> Stage:
+        """A stage about finished models, which their files' names identify."""
+        files = {role: model.facts["name"] for role, model in models.items()}
+        return Stage(name, same_result(config) | files | {"seed": self.seed})
 
     @property
     def _cvae_stage(self) -> Stage:

@@ -15,10 +15,20 @@ with one draw of z. Selective Amnesia minimises, over the weights theta of a cop
 
 The two first terms are *sums* over their batches and F is *per image*, as in the authors' code:
 with means in their place lambda = 100 would weigh 256 times more.
+
+An attacker who looks for a condition c that brings the forgotten digit back minimises terms of
+his own. They see the judge's features (its first convolution is "shallow", its second "deep"):
+
+    shape      1 - cos(deep features, the digit's mean deep features)
+    edge       mean squared distance of the shallow features from the digit's mean
+    repel      probability of the start digit and of the three strongest rivals
+    tv         total variation of the image
+    diversity  how far the mean pairwise LPIPS of the images is from a cap, either way
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -27,7 +37,17 @@ from torch import Tensor
 
 from .models import OneHotCVAE
 
-__all__ = ["elbo_terms", "ewc", "replay", "surrogate"]
+__all__ = [
+    "diversity",
+    "edge",
+    "elbo_terms",
+    "ewc",
+    "repel",
+    "replay",
+    "shape",
+    "surrogate",
+    "total_variation",
+]
 
 
 def elbo_terms(model: OneHotCVAE, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,3 +100,46 @@ def ewc(
         torch.dot(fisher[name].flatten(), (p - anchor[name]).square().flatten())
         for name, p in parameters.items()
     )
+
+
+# --- the attacker's terms ------------------------------------------------------------------------
+
+
+def shape(deep: Tensor, mean: Tensor) -> Tensor:
+    """1 - cosine between deep features (..., C, H, W) and the digit's mean (C, H, W): (...)."""
+    return 1 - F.cosine_similarity(deep.flatten(-3), mean.flatten(), dim=-1)
+
+
+def edge(shallow: Tensor, mean: Tensor) -> Tensor:
+    """Mean squared distance of shallow features (..., C, H, W) from the mean (C, H, W): (...)."""
+    return (shallow - mean).square().mean((-3, -2, -1))
+
+
+def repel(p: Tensor, target: int, start: Tensor, rivals: int = 3) -> Tensor:
+    """Probability mass (...) on the start digit and on the strongest other digits.
+
+    Args:
+        p: the judge's probabilities (..., classes).
+        target: the digit that is sought; it is never a rival.
+        start: the digit that the search began from, (...) int64.
+    """
+    others = p.clone()
+    others[..., target] = 0
+    own = others.gather(-1, start.unsqueeze(-1))
+    others = others.scatter(-1, start.unsqueeze(-1), 0)
+    return own.squeeze(-1) + others.topk(rivals, -1).values.sum(-1)
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels of square images (..., P): (...)."""
+    side = math.isqrt(x.shape[-1])
+    x = x.unflatten(-1, (side, side))
+    down = (x[..., 1:, :] - x[..., :-1, :]).abs().mean((-2, -1))
+    right = (x[..., :, 1:] - x[..., :, :-1]).abs().mean((-2, -1))
+    return down + right
+
+
+def diversity(spread: Tensor, cap: float, brake: float = 2.0) -> Tensor:
+    """Reward a spread (...) below the cap, brake it beyond: cap - spread, or brake times the
+    excess."""
+    return torch.where(spread < cap, cap - spread, brake * (spread - cap))

@@ -99,7 +99,10 @@ class Judge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, 784) to logits (N, classes)."""
-        _, deep = self.features(x)
+        return self.classify(self.features(x)[1])
+
+    def classify(self, deep: Tensor) -> Tensor:
+        """The second convolution's maps (N, 20, 8, 8) to logits (N, classes)."""
         h = F.relu(F.max_pool2d(self.drop2(self.bn2(deep)), 2)).flatten(1)
         return self.fc2(self.drop(F.relu(self.fc1(h))))
 

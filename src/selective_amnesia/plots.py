@@ -237,7 +237,8 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     page = Image.open(raw).convert("RGB")
     _, top, _, bottom = ImageChops.invert(page).getbbox()
     page = page.crop((0, max(0, top - 6), page.width, min(page.height, bottom + 6)))
-    page.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    page = page.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    page.save(out, "PNG", optimize=True)
     return ".png", out.getvalue(), Shown(data=out.getvalue(), format="png")
 
 

@@ -69,3 +69,9 @@ def test_models_with_one_seed_are_asked_with_the_same_codes(small_cvae):
     assert a.shape == (4, 5, 20)
     assert torch.equal(a, b)
     assert not torch.equal(a, evaluation.samples(small_cvae, 5, seed=4))
+
+
+@pytest.mark.parametrize("per_label", [0, -3, 2.5])
+def test_a_count_that_is_none_is_refused(small_cvae, per_label):
+    with pytest.raises(ValueError, match=f"per_label is {per_label}: use a whole number"):
+        evaluation.samples(small_cvae, per_label, seed=0)

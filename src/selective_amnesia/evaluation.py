@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .config import count
 from .models import Judge, OneHotCVAE, Referee
 from .training import seeded
 
@@ -33,7 +34,11 @@ def samples(model: OneHotCVAE, per_label: int, seed: int) -> Tensor:
     """Images (classes, per_label, P) in [0, 1] for every label, from the same codes z ~ N(0, I).
 
     Two models with the same seed are given the same codes: they differ by their weights alone.
+
+    Raises:
+        ValueError: `per_label` is not a positive whole number.
     """
+    count("per_label", per_label)
     device = next(model.parameters()).device
     with seeded(seed, device):
         z = torch.randn(per_label, model.z_dim, device=device)

@@ -172,13 +172,20 @@ class Gif:
 
 
 def gif(
-    frames: Tensor, captions: Sequence[str], *, columns: int = 4, scale: int = 2, pause: int = 12
+    frames: Tensor,
+    captions: Sequence[str],
+    *,
+    heads: Sequence[str] | None = None,
+    columns: int = 4,
+    scale: int = 2,
+    pause: int = 12,
 ) -> Gif:
-    """An animation with a digit in each column and a caption above.
+    """An animation with a digit (or anything else) in each column and a caption above.
 
     Args:
         frames: (T, classes, K, P) uint8; the first `columns` codes of each digit are drawn.
         captions: T texts.
+        heads: what stands above the columns, instead of 0, 1, 2, ...
         pause: how many frames long the last one stands.
     """
     from PIL import Image, ImageDraw, ImageFont
@@ -195,8 +202,9 @@ def gif(
         draw = ImageDraw.Draw(page)
         draw.text((6, 6), caption, fill=20, font=font)
         pitch = picture.width / len(images)
-        for digit in range(len(images)):
-            draw.text((6 + pitch * (digit + 0.45), 32), str(digit), fill=20, font=small)
+        for k in range(len(images)):
+            head = str(k) if heads is None else heads[k]
+            draw.text((6 + pitch * (k + 0.5), 32), head, fill=20, font=small, anchor="ma")
         pictures.append(page.quantize(32))
     durations = [110] * len(pictures)
     durations[0] *= 4

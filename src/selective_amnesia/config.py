@@ -137,7 +137,7 @@ class SeeingConfig:
     `events` of the explorer's sliders are timed.
     """
 
-    codes: int = 64
+    codes: int = 32
     path_steps: int = 20
     neighbours: int = 15
     tsne: int = 1000

@@ -17,7 +17,7 @@ referee takes the picture for no digit (more than half of its probability); 1 is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -36,6 +36,7 @@ __all__ = [
     "patchwork",
     "radius",
     "radius_map",
+    "screening",
     "slerp",
 ]
 
@@ -143,6 +144,15 @@ def film(model: OneHotCVAE, z: Tensor, c: Tensor) -> Tensor:
     shape = torch.broadcast_shapes(z.shape[:-1], c.shape[:-1])
     z, c = (t.to(device).expand(*shape, -1).reshape(-1, t.shape[-1]) for t in (z, c))
     return model.decode(z, c).view(*shape, -1)
+
+
+def screening(
+    models: Mapping[str, OneHotCVAE], referee: Referee, z: Tensor, c: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The films (..., P) of several models along one path, and the referee's probabilities
+    (..., classes + 1) for every frame."""
+    films = {name: film(model, z, c) for name, model in models.items()}
+    return films, {name: probabilities(referee, images) for name, images in films.items()}
 
 
 def radius(

@@ -111,7 +111,8 @@ def tile(images: Tensor, gap: int = 2) -> np.ndarray:
     side = int(p**0.5)
     values = images.float().cpu() / (255 if images.dtype == torch.uint8 else 1)
     framed = torch.nn.functional.pad(values.view(r, n, side, side), (0, gap, 0, gap), value=1.0)
-    return framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)[:-gap, :-gap].numpy()
+    board = framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)
+    return board[: len(board) - gap, : board.shape[1] - gap].numpy()
 
 
 @styled
@@ -238,9 +239,9 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     raw = io.BytesIO()
     figure.savefig(raw, format="png", facecolor="white")
     out = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
-        out, "PNG", optimize=True
-    )
+    Image.open(raw).convert("RGB").quantize(
+        128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    ).save(out, "PNG", optimize=True)
     return ".png", out.getvalue(), Shown(data=out.getvalue(), format="png")
 
 

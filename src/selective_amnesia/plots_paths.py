@@ -39,6 +39,7 @@ def film_strips(
     verdicts: Mapping[str, Tensor],
     digits: Sequence[int],
     *,
+    rows: int = 3,
     title: str = "",
     forgotten: Iterable[int] = (),
     xlabel: str = "way from the first digit (0) to the second (1)",
@@ -46,13 +47,13 @@ def film_strips(
     """Films of several models above one another and, below, the referee's verdicts step by step.
 
     Args:
-        films: model -> images (T, K, P), K rows of T steps.
+        films: model -> images (T, N, P), N films of T steps; the first `rows` are drawn.
         verdicts: model -> the referee's probabilities (T, N, classes + 1) along N paths; drawn are
             the mean and the middle half of the paths.
         digits: the digits that the path goes through, in its order; each leg is as long.
     """
     forgotten = set(forgotten)
-    steps, rows, _ = next(iter(films.values())).shape
+    steps = len(next(iter(films.values())))
     cell = WIDTH * (0.985 - LEFT) / steps
     followed = list(dict.fromkeys(digits))
     heights = [cell * rows] * len(films) + [0.95] * (len(followed) + 1)
@@ -65,7 +66,7 @@ def film_strips(
     )  # fmt: skip
     axes = [figure.add_subplot(spot) for spot in grid]
     for ax, (name, images) in zip(axes, films.items(), strict=False):
-        _strip(ax, images.transpose(0, 1), name)
+        _strip(ax, images[:, :rows].transpose(0, 1), name)
     legs = len(digits) - 1
     for k, digit in enumerate(digits):
         axes[0].annotate(
@@ -79,6 +80,7 @@ def film_strips(
     columns = [*followed, next(iter(verdicts.values())).shape[-1] - 1]
     names = [*(f"P({digit})" for digit in followed), "P(no digit)"]
     x = np.arange(steps)
+    ticks = np.linspace(0, steps - 1, 5 if legs == 1 else 2 * legs + 1)
     for ax, column, name in zip(curves, columns, names, strict=True):
         for model, p in verdicts.items():
             p = p[..., column].cpu()
@@ -88,12 +90,12 @@ def film_strips(
             ax.plot(x, p.mean(1), label=model, **style)
         ax.axhline(0.5, color=FAINT, linewidth=0.8, zorder=0)
         ax.set(xlim=(-0.5, steps - 0.5), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1), ylabel=name)
-        ax.set_xticks(x[:: max(1, (steps - 1) // (4 * legs))], [])
+        ax.set_xticks(ticks, [])
         ax.tick_params(axis="y", labelsize=8)
-    ticks = x[:: max(1, (steps - 1) // (4 * legs))]
-    curves[-1].set_xticks(ticks, [f"{t * legs / (steps - 1):.2g}" for t in ticks])
+    curves[-1].set_xticks(ticks, [f"{t * legs / (steps - 1):g}" for t in ticks])
     curves[-1].set_xlabel(xlabel)
-    curves[0].legend(fontsize=8, loc="center left", ncols=1)
+    curves[0].legend(fontsize=8, loc="upper center", ncols=len(verdicts), frameon=True,
+                     framealpha=0.8, edgecolor="none")  # fmt: skip
     if title:
         figure.suptitle(title, fontsize=11, y=1 - 0.06 / total, va="top")
     figure.align_ylabels(curves)
@@ -105,13 +107,13 @@ def radius_maps(maps: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Fi
     """The radius of amnesia (classes, classes) from each digit towards each other, a panel a
     model."""
     forgotten = set(forgotten)
-    figure, axes = _axes(1, len(maps), 3.6, sharey=True)
+    figure, axes = _axes(1, len(maps), 3.6)
     for ax, (name, table) in zip(axes[0], maps.items(), strict=True):
         n = len(table)
         shown = ax.imshow(table, cmap="cividis", vmin=0, vmax=1)
         ax.grid(False)
         ax.set_xticks(range(n))
-        ax.set_yticks(range(n))
+        ax.set_yticks(range(n), range(n) if ax is axes[0, 0] else [""] * n)
         for i, j in (~table.isnan()).nonzero().tolist():
             value = float(table[i, j])
             text = "1" if value > 0.995 else f"{value:.2f}".lstrip("0")
@@ -146,12 +148,10 @@ def weave(panels: Mapping[str, Tensor], down: tuple[int, int], across: str) -> F
 
 
 def morph(films: Mapping[str, Tensor], captions: Sequence[str], *, rows: int = 3) -> Gif:
-    """Films (T, K, P) as an animation there and back, a column a model.
+    """Films (T, K, P) as an animation, a column a model, of the first `rows` codes.
 
     Args:
         captions: T texts.
     """
     frames = torch.stack([(film[:, :rows] * 255).byte().cpu() for film in films.values()], 1)
-    there_and_back = torch.cat([frames, frames[1:-1].flip(0)])
-    captions = [*captions, *captions[-2:0:-1]]
-    return gif(there_and_back, captions, heads=list(films), columns=rows, scale=3, pause=1)
+    return gif(frames, captions, heads=list(films), columns=rows)

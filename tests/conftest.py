@@ -12,11 +12,6 @@ from selective_amnesia.data import Dataset, load
 from selective_amnesia.models import OneHotCVAE
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
-
-
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load("digits", Path("unused"))

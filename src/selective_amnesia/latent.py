@@ -101,7 +101,7 @@ def umap(codes: Mapping[str, Tensor], neighbours: int, seed: int) -> Points:
         warnings.filterwarnings("ignore", message=".*n_jobs.*")  # one thread: what a seed costs
         from umap import UMAP
 
-        projection = UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1)
+        projection = UMAP(n_neighbors=neighbours, n_epochs=200, random_state=seed, n_jobs=1)
         for name in bar:
             z = arrays[name]
             points[name] = projection.transform(z) if points else projection.fit_transform(z)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import functools
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import ipywidgets as ipw
 import numpy as np
@@ -73,6 +74,18 @@ def verdict(probability: Tensor) -> str:
     best = int(probability.argmax())
     name = "no digit" if best == len(probability) - 1 else f"a {best}"
     return f"{name} ({float(probability[best]):.0%})"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: three small pictures are less work than waiting, on a machine that
+    is busy with something else, until a second thread is given its turn."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Explorer:
@@ -170,8 +183,9 @@ class Explorer:
             self.message.value = str(sorry)
             return
         self.message.value = ""
-        images = torch.cat([film(model, self.z[None], c) for model in self.models.values()])
-        verdicts = probabilities(self.referee, images).cpu()
+        with _one_thread():
+            images = torch.cat([film(model, self.z[None], c) for model in self.models.values()])
+            verdicts = probabilities(self.referee, images).cpu()
         for name, image, p in zip(self.models, images.cpu(), verdicts, strict=True):
             self.pictures[name].value = portrait(image, p)
             self.verdicts[name].value = f"referee: {verdict(p)}"

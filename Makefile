@@ -13,8 +13,9 @@ test: .venv/installed     ## the tests
 	$(BIN)/python -m pytest
 
 notebooks: .venv/installed ## execute the committed notebooks in place
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams \
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/0*.ipynb
 
 lint: .venv/installed     ## ruff
 	$(BIN)/ruff check .

@@ -179,6 +179,21 @@ def test_encodings_are_those_of_the_test_images(lab):
     assert lab.geometry(codes)["purity"].shape == (len(codes),)
 
 
+def test_scores_are_kept_for_the_labs_own_models_and_true_for_any(lab, monkeypatch):
+    import copy
+
+    cvae = lab.cvae()
+    kept = lab.scores(cvae)
+    foreign = copy.deepcopy(cvae)
+    del foreign.facts
+    with torch.no_grad():
+        foreign.decoder[-1].bias.zero_()
+    assert not torch.equal(kept.judge, lab.scores(foreign).judge)
+    monkeypatch.setattr(lab_module.evaluation, "score", None)
+    again = lab.scores(lab.cvae())
+    assert same(vars(kept), vars(again))
+
+
 def test_samples_are_exported_as_files(lab):
     from PIL import Image
 

@@ -71,7 +71,7 @@ class CVAEConfig(FitConfig):
 
     z_dim: int = 8
     hidden: tuple[int, int] = (512, 256)
-    frames: int = 40
+    frames: int = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class ForgetConfig(FitConfig):
 
     gamma: float = 1.0
     lam: float = 100.0
-    frames: int = 40
+    frames: int = 24
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -199,12 +199,12 @@ PROFILES = {
         Profile(
             name="fast",
             judge=JudgeConfig(steps=3000, batch_size=128, lr=2e-3, warmup=100, decay=True),
-            referee=_referee(2500),
+            referee=_referee(3000),
             cvae=CVAEConfig(
                 steps=8000, batch_size=256, lr=4e-3, warmup=250, decay=True, betas=(0.9, 0.99)
             ),
             fisher=FisherConfig(samples=50_000),
-            forget=_forget(1000, 4e-3, warmup=50, decay=True, betas=(0.9, 0.99), save_every=200),
+            forget=_forget(1200, 4e-3, warmup=50, decay=True, betas=(0.9, 0.99), save_every=200),
             ablation_steps=300,
             sequence=_forget(300, 4e-3, warmup=30, decay=True, betas=(0.9, 0.99), frames=2),
             sequence_fisher=FisherConfig(samples=10_000),

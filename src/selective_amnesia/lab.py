@@ -268,14 +268,22 @@ class Lab:
         return evaluation.samples(model, per_label, self.seed_of("samples"))
 
     def scores(self, model: OneHotCVAE) -> Scores:
-        """Judge and referee on the model's samples of every digit."""
-        return evaluation.score(
-            self.samples(model),
-            self.judge(),
-            self.referee(),
-            pixels(self.data.test_images),
-            self.data.test_labels,
-        )
+        """Judge and referee on the model's samples of every digit; kept for the lab's own models,
+        whose `facts` say which they are."""
+        judge, referee = self.judge(), self.referee()
+
+        def verdicts() -> Scores:
+            real, labels = pixels(self.data.test_images), self.data.test_labels
+            return evaluation.score(self.samples(model), judge, referee, real, labels)
+
+        if not hasattr(model, "facts"):
+            return verdicts()
+        names = {k: m.facts["name"] for k, m in (("model", model), ("judge", judge))}
+        shaped_by = names | {"referee": referee.facts["name"], "seed": self.seed}
+        config = same_result(self.profile.evaluation)
+        stage = Stage(f"scores-{model.facts['stage']}", shaped_by | config)
+        kept = self._finish(stage, lambda _keeper: (dict(vars(verdicts())), {}))
+        return Scores(**kept.tensors)
 
     # --- seeing ----------------------------------------------------------------------------------
 

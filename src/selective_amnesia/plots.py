@@ -7,8 +7,10 @@ take tensors and return a figure; `Lab.show` saves and displays it.
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,6 +142,7 @@ def grids(
     figure, axes = _axes(1, len(panels), height, width_ratios=ratios)
     side = int(first.shape[-1] ** 0.5) + 2
     for i, (ax, (name, images)) in enumerate(zip(axes[0], panels.items(), strict=True)):
+        ax.set_anchor("N")
         ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.grid(False)
         ax.spines[:].set_visible(False)
@@ -177,14 +180,14 @@ def gif(
     captions: Sequence[str],
     *,
     heads: Sequence[str] | None = None,
-    columns: int = 4,
-    scale: int = 2,
+    codes: int = 3,
+    scale: float = 1.5,
     pause: int = 12,
 ) -> Gif:
     """An animation with a digit (or anything else) in each column and a caption above.
 
     Args:
-        frames: (T, classes, K, P) uint8; the first `columns` codes of each digit are drawn.
+        frames: (T, classes, K, P) uint8; the first `codes` of each digit are drawn.
         captions: T texts.
         heads: what stands above the columns, instead of 0, 1, 2, ...
         pause: how many frames long the last one stands.
@@ -193,10 +196,10 @@ def gif(
 
     font, small = ImageFont.load_default(15), ImageFont.load_default(13)
     pictures = []
-    for images, caption in zip(frames[:, :, :columns], captions, strict=True):
+    for images, caption in zip(frames[:, :, :codes], captions, strict=True):
         board = (tile(images.transpose(0, 1)) * 255).astype(np.uint8)
         picture = Image.fromarray(board).resize(
-            (board.shape[1] * scale, board.shape[0] * scale), Image.Resampling.BILINEAR
+            (int(board.shape[1] * scale), int(board.shape[0] * scale)), Image.Resampling.BILINEAR
         )
         page = Image.new("L", (picture.width + 12, picture.height + 58), 255)
         page.paste(picture, (6, 52))
@@ -206,8 +209,8 @@ def gif(
         for k in range(len(images)):
             head = str(k) if heads is None else heads[k]
             draw.text((6 + pitch * (k + 0.5), 32), head, fill=20, font=small, anchor="ma")
-        pictures.append(page.quantize(32))
-    durations = [110] * len(pictures)
+        pictures.append(page.quantize(16, dither=Image.Dither.NONE))
+    durations = [160] * len(pictures)
     durations[0] *= 4
     durations[-1] *= pause
     out = io.BytesIO()
@@ -230,18 +233,22 @@ def png(image: Tensor) -> bytes:
 @styled
 def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     """A figure as (file suffix, file content, what a notebook displays)."""
+    from IPython.display import HTML
     from IPython.display import Image as Shown
 
-    if isinstance(figure, Gif):
-        return ".gif", figure.content, Shown(data=figure.content, format="gif")
-    from PIL import Image
+    if isinstance(figure, Gif):  # not every front end displays image/gif, all display HTML
+        encoded = base64.b64encode(figure.content).decode()
+        return ".gif", figure.content, HTML(f'<img src="data:image/gif;base64,{encoded}">')
+    from PIL import Image, ImageChops
 
-    raw = io.BytesIO()
+    raw, out = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", facecolor="white")
-    out = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(
-        128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    ).save(out, "PNG", optimize=True)
+    page = Image.open(raw).convert("RGB")
+    _, top, _, bottom = ImageChops.invert(page).getbbox()
+    page = page.crop((0, max(0, top - 6), page.width, min(page.height, bottom + 6)))
+    # Maximum coverage keeps the colours of a few letters among thousands of grey pixels.
+    coloured = page.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    coloured.save(out, "PNG", optimize=True)
     return ".png", out.getvalue(), Shown(data=out.getvalue(), format="png")
 
 
@@ -466,27 +473,31 @@ def per_sample_against_batch(
 
 
 @styled
-def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]]) -> Figure:
-    """The three terms of Selective Amnesia over the steps, a column a forget set.
+def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]], pixels: int = 784) -> Figure:
+    """The three terms of Selective Amnesia over the steps, a line a forget set.
+
+    The floor of the forget term is the cost of noise under flat grey, `pixels` ln 2 nats.
 
     Args:
-        histories: title -> history of `forgetting.selective_amnesia`.
+        histories: name -> history of `forgetting.selective_amnesia`.
     """
     titles = {
-        "forget": "forget: noise under the forgotten label",
-        "replay": "replay: the original's samples",
-        "ewc": "EWC: weighed distance from the original",
+        "forget": "forget (noise)",
+        "replay": "replay (kept digits)",
+        "ewc": "EWC (weights)",
     }
     figure, axes = _axes(1, 3, 3.1)
     lines = ("-", "--", ":", "-.")
     for ax, (key, title) in zip(axes[0], titles.items(), strict=True):
         for style, (name, history) in zip(lines, histories.items(), strict=False):
             ax.plot(history["step"], history[key], style, color=TERM_COLOR[key], label=name)
-        ax.set_title(title, fontsize=9)
-        ax.set(xlabel="forgetting step", ylabel="nats per image of the batch")
-        ax.legend(fontsize=8)
+        ax.set(title=title, xlabel="forgetting step", ylabel="nats per image of the batch")
         ax.xaxis.set_major_locator(MaxNLocator(4))
-    axes[0, 0].set_yscale("log")
+    floor = math.log(2) * pixels
+    axes[0, 0].axhline(floor, color=FAINT, linewidth=1.2, zorder=0, label=f"floor: {floor:.0f}")
+    axes[0, 0].set_ylim(0.95 * floor, 1.5 * floor)
+    for ax in axes[0]:
+        ax.legend(fontsize=8)
     return figure
 
 

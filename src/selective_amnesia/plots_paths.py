@@ -154,4 +154,4 @@ def morph(films: Mapping[str, Tensor], captions: Sequence[str], *, rows: int = 3
         captions: T texts.
     """
     frames = torch.stack([(film[:, :rows] * 255).byte().cpu() for film in films.values()], 1)
-    return gif(frames, captions, heads=list(films), columns=rows)
+    return gif(frames, captions, heads=list(films), codes=rows, scale=2)

@@ -190,14 +190,17 @@ def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
 
 
 def disturb(x: Tensor) -> Tensor:
-    """Each image (N, P) turned, scaled and moved by a little; a quarter of them also blurred.
+    """Half of the images (N, P) turned, scaled and moved by a little; a quarter blurred.
 
-    Decoders paint softly: a referee that knows sharp digits alone would take softness for
-    strangeness.
+    Decoders paint softly: a referee that knows sharp digits alone takes softness for
+    strangeness. The halves overlap, so some images are both and some are as they were.
     """
-    x = _move(x)
-    soft = len(x) // 4
-    return torch.cat([_blur(x[:soft]), x[soft:]])
+    eighth = len(x) // 8
+    if eighth == 0:
+        return _move(x)
+    x = torch.cat([_move(x[: 4 * eighth]), x[4 * eighth :]])
+    soft = _blur(x[3 * eighth : 5 * eighth])
+    return torch.cat([x[: 3 * eighth], soft, x[5 * eighth :]])
 
 
 def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
@@ -212,7 +215,7 @@ def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 /
     return F.grid_sample(x.view(n, 1, side, side), grid, align_corners=False).view(n, -1)
 
 
-def _blur(x: Tensor, largest: float = 1.5, reach: int = 3) -> Tensor:
+def _blur(x: Tensor, largest: float = 1.0, reach: int = 3) -> Tensor:
     """A Gaussian blur of each image with a width of its own, up to `largest` pixels."""
     n, side = len(x), math.isqrt(x.shape[1])
     width = largest * torch.rand(n, 1, device=x.device) + 1e-3

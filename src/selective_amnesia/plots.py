@@ -247,7 +247,7 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     _, top, _, bottom = ImageChops.invert(page).getbbox()
     page = page.crop((0, max(0, top - 6), page.width, min(page.height, bottom + 6)))
     # Maximum coverage keeps the colours of a few letters among thousands of grey pixels.
-    coloured = page.quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    coloured = page.quantize(128, Image.Quantize.MAXCOVERAGE, 1, dither=Image.Dither.NONE)
     coloured.save(out, "PNG", optimize=True)
     return ".png", out.getvalue(), Shown(data=out.getvalue(), format="png")
 

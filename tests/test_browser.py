@@ -1,8 +1,8 @@
 """The explorer in a real browser: JupyterLab on loopback, headless Chromium, real events.
 
-Notebook 05 is run from its menu on a tiny lab; then the sliders are moved with the keyboard and
-the mouse, the button is pressed, and every model's picture has to change as it should, without an
-error in the browser's console.
+The explorer of notebook 05 is run from the menu on a tiny lab; then the sliders are moved with the
+mouse and the keyboard, the button is pressed, and every model's picture has to change as it
+should, without an error in the browser's console.
 """
 
 import os
@@ -33,12 +33,14 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def notebook_folder(tmp_path_factory):
-    """The notebook as it is committed, but with the tests' parameters and no outputs."""
+    """The notebook's code from setup to imports and then the explorer's, with the tests'
+    parameters and no outputs (`test_notebooks` runs the rest)."""
     folder = tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    notebook.cells = code[:3] + [cell for cell in code[3:] if "explorer" in cell.source]
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
+        cell.outputs, cell.execution_count = [], None
         if "parameters" in cell.metadata.get("tags", []):
             cell.source += '\nprofile, dataset = "smoke", "digits"'
     notebook.metadata.pop("widgets", None)

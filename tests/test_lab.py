@@ -157,7 +157,26 @@ def test_results_have_the_figures_that_others_read(lab):
     assert len(results["forget"]["0 1"]["judge_probability"]) == 2
     assert {"judge_probability", "judge_entropy", "referee_probability", "retained_change",
             "seconds"} <= results["forget"]["0"].keys()  # fmt: skip
+    assert results["interpolation"]["radius"].keys() == {"original", "amnesiac", "control"}
+    for view in ("labelled", "blind"):
+        figures = results["latent"]["0 1"][view]
+        assert len(figures["centroid_shift"]) == 10
+        assert {"purity", "silhouette"} <= figures.keys()
+    assert 0 < results["explorer"]["p50_ms"] <= results["explorer"]["p95_ms"]
     assert results == lab.results(["0", "0 1"])
+
+
+def test_radii_are_those_of_the_kept_digits(lab):
+    radii = lab.radii(lab.cvae(), {3, 8})
+    assert radii.shape == (8, lab.profile.seeing.codes)
+    assert ((radii >= 0) & (radii <= 1)).all()
+
+
+def test_encodings_are_those_of_the_test_images(lab):
+    codes = lab.encodings(lab.cvae())
+    assert codes.shape == (len(lab.data.test_labels), 8)
+    assert not torch.equal(codes, lab.encodings(lab.cvae(), blind=True))
+    assert lab.geometry(codes)["purity"].shape == (len(codes),)
 
 
 def test_scores_are_kept_for_the_labs_own_models_and_true_for_any(lab, monkeypatch):

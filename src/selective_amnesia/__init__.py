@@ -11,9 +11,12 @@ Data flows down this list and never back up:
     fisher      the per-sample Fisher diagonal
     forgetting  Selective Amnesia
     evaluation  probability, entropy, Frechet distance
+    interpolation  paths through c and z
+    latent      encodings and their projections
     checkpoint  files that are whole or absent
     lab         the stages, what each needs, where each is kept
-    plots       every figure
+    plots       every figure; plots_paths those of notebook 05, plots_latent those of 06
+    widgets     the explorer
 """
 
 from .checkpoint import LabError

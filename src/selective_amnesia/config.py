@@ -22,6 +22,7 @@ __all__ = [
     "JudgeConfig",
     "Profile",
     "RefereeConfig",
+    "SeeingConfig",
     "count",
     "forget_set",
     "get_profile",
@@ -163,6 +164,28 @@ class DescriptionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeeingConfig:
+    """How finely paths and encodings are looked at.
+
+    Radii are means over `codes` paths of `path_steps` steps. UMAP takes `neighbours` into account,
+    t-SNE `tsne` images, the purity `purity_neighbours`, the silhouette `silhouette` images.
+    `events` of the explorer's sliders are timed.
+    """
+
+    codes: int = 32
+    path_steps: int = 20
+    neighbours: int = 15
+    tsne: int = 1000
+    purity_neighbours: int = 10
+    silhouette: int = 4000
+    events: int = 200
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            count(name, value)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """How much work: one configuration a stage. `ablation_steps` cuts Selective Amnesia short, for
     the study of its terms; `sequence` is each round of forgetting one digit after another."""
@@ -180,6 +203,7 @@ class Profile:
     attack: AttackConfig
     description: DescriptionConfig
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    seeing: SeeingConfig = field(default_factory=SeeingConfig)
 
 
 def _forget(steps: int, lr: float, **kwargs: Any) -> ForgetConfig:
@@ -209,6 +233,7 @@ PROFILES = {
             attack=AttackConfig(steps=10, codes=4, frames=2),
             description=DescriptionConfig(steps=20, images=10),
             evaluation=EvaluationConfig(samples=50),
+            seeing=SeeingConfig(codes=4, path_steps=8, tsne=60, silhouette=200, events=20),
         ),
         Profile(
             name="fast",

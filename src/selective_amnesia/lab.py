@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from . import audit, checkpoint, evaluation, recipes, recovery
+from . import audit, checkpoint, evaluation, interpolation, latent, recipes, recovery
 from .checkpoint import Checkpoint, Snapshot
 from .config import Profile, forget_set, get_profile, same_result
 from .data import DATASETS, Dataset, load, pixels
@@ -324,6 +324,70 @@ class Lab:
         kept = self._finish(stage, lambda _keeper: (dict(vars(verdicts())), {}))
         return Scores(**kept.tensors)
 
+    # --- seeing ----------------------------------------------------------------------------------
+
+    def trio(self, forget: Iterable[int] | str) -> dict[str, OneHotCVAE]:
+        """Original, amnesiac and control of a forget set, by name."""
+        return {
+            "original": self.cvae(),
+            "amnesiac": self.amnesiac(forget),
+            "control": self.control(forget),
+        }
+
+    def encodings(self, model: OneHotCVAE, *, blind: bool = False) -> Tensor:
+        """The model's encodings of the test images (M, D), with their labels or without."""
+        x, labels = pixels(self.data.test_images), self.data.test_labels
+        return latent.encodings(model, x, labels, blind=blind)
+
+    def geometry(self, codes: Tensor) -> dict[str, Tensor]:
+        """Purity and silhouette of encodings of the test images, one value an image."""
+        config, labels = self.profile.seeing, self.data.test_labels
+        return {
+            "purity": latent.purity(codes, labels, config.purity_neighbours),
+            "silhouette": latent.silhouette(codes, labels, config.silhouette, self.seed),
+        }
+
+    def radii(self, model: OneHotCVAE, forget: Iterable[int] | str) -> Tensor:
+        """The radii of amnesia from every kept digit towards the first of the forget set:
+        (kept digits, codes). Every model of this lab is given the same codes."""
+        forget = forget_set(forget, self.classes)
+        config, referee = self.profile.seeing, self.referee()
+        kept = [digit for digit in range(self.classes) if digit not in forget]
+        z = self.codes(config.codes)
+        steps = config.path_steps
+        return torch.stack(
+            [interpolation.radius(model, referee, a, forget[0], z, steps) for a in kept]
+        )
+
+    def explorer(self, forget: Iterable[int] | str) -> Any:
+        """The explorer (`widgets.Explorer`) of the trio, on the way from 7 (or, where that is
+        forgotten, the first kept digit) to the first forgotten digit."""
+        from .widgets import Explorer
+
+        forget = forget_set(forget, self.classes)
+        kept = [digit for digit in range(self.classes) if digit not in forget]
+        start = 7 if 7 in kept else kept[0]
+        trio = self.trio(forget)
+        directions, _ = latent.main_directions(self.encodings(trio["original"]), 3)
+        return Explorer(trio, self.referee(), directions, start, forget[0], self.seed)
+
+    def explorer_times(self, forget: Iterable[int] | str) -> Tensor:
+        """Milliseconds from a slider's event to the new pictures, measured once and kept."""
+        networks = [*self.trio(forget).values(), self.referee()]
+        events = self.profile.seeing.events
+        shaped_by = {"events": events, "networks": [model.facts["name"] for model in networks]}
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            from .widgets import event_times
+
+            explorer = self.explorer(forget)
+            event_times(explorer, 10)  # the first pictures are slower
+            return {"milliseconds": event_times(explorer, events)}, {}
+
+        return self._finish(Stage("explorer", shaped_by), make).tensors["milliseconds"].cpu()
+
+    # --- figures ---------------------------------------------------------------------------------
+
     def results(self, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1))) -> dict:
         """The figures of this lab, as `build/results.json` holds them.
 
@@ -364,7 +428,41 @@ class Lab:
             "original": before.summary(),
             "fisher": _only(fisher_facts, "samples", "seconds"),
             "forget": forgotten,
+            **self._seen([forget_set(f, self.classes) for f in forget_sets]),
         }
+
+    def _seen(self, forget_sets: list[tuple[int, ...]]) -> dict[str, Any]:
+        """What notebooks 05 and 06 measure; radii and explorer for the first forget set alone,
+        which has a control."""
+        studied = forget_sets[0]
+        times = self.explorer_times(studied)
+        return {
+            "interpolation": {
+                "forget": list(studied),
+                "radius": {
+                    name: float(self.radii(model, studied).mean())
+                    for name, model in self.trio(studied).items()
+                },
+            },
+            "latent": {" ".join(map(str, f)): self._geometry_figures(f) for f in forget_sets},
+            "explorer": {f"p{q}_ms": float(times.quantile(q / 100)) for q in (50, 95)},
+        }
+
+    def _geometry_figures(self, forget: tuple[int, ...]) -> dict[str, Any]:
+        """Purity and silhouette before and after, and each digit's centroid shift, for both views
+        of the encoder."""
+        figures = {}
+        for view, blind in (("labelled", False), ("blind", True)):
+            before = self.encodings(self.cvae(), blind=blind)
+            after = self.encodings(self.amnesiac(forget), blind=blind)
+            then, now = self.geometry(before), self.geometry(after)
+            shift = latent.centroid_shift(before, after, self.data.test_labels, self.classes)
+            figures[view] = {
+                "purity": [float(then["purity"].mean()), float(now["purity"].mean())],
+                "silhouette": [float(then["silhouette"].mean()), float(now["silhouette"].mean())],
+                "centroid_shift": shift[:, 0].tolist(),
+            }
+        return figures
 
     # --- what is left behind ---------------------------------------------------------------------
 

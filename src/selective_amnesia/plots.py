@@ -113,7 +113,8 @@ def tile(images: Tensor, gap: int = 2) -> np.ndarray:
     side = int(p**0.5)
     values = images.float().cpu() / (255 if images.dtype == torch.uint8 else 1)
     framed = torch.nn.functional.pad(values.view(r, n, side, side), (0, gap, 0, gap), value=1.0)
-    return framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)[:-gap, :-gap].numpy()
+    board = framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)
+    return board[: len(board) - gap, : board.shape[1] - gap].numpy()
 
 
 @styled
@@ -175,13 +176,20 @@ class Gif:
 
 
 def gif(
-    frames: Tensor, captions: Sequence[str], *, codes: int = 3, scale: float = 1.5, pause: int = 12
+    frames: Tensor,
+    captions: Sequence[str],
+    *,
+    heads: Sequence[str] | None = None,
+    codes: int = 3,
+    scale: float = 1.5,
+    pause: int = 12,
 ) -> Gif:
-    """An animation with a digit in each column and a caption above.
+    """An animation with a digit (or anything else) in each column and a caption above.
 
     Args:
         frames: (T, classes, K, P) uint8; the first `codes` of each digit are drawn.
         captions: T texts.
+        heads: what stands above the columns, instead of 0, 1, 2, ...
         pause: how many frames long the last one stands.
     """
     from PIL import Image, ImageDraw, ImageFont
@@ -198,8 +206,9 @@ def gif(
         draw = ImageDraw.Draw(page)
         draw.text((6, 6), caption, fill=20, font=font)
         pitch = picture.width / len(images)
-        for digit in range(len(images)):
-            draw.text((6 + pitch * (digit + 0.45), 32), str(digit), fill=20, font=small)
+        for k in range(len(images)):
+            head = str(k) if heads is None else heads[k]
+            draw.text((6 + pitch * (k + 0.5), 32), head, fill=20, font=small, anchor="ma")
         pictures.append(page.quantize(16, dither=Image.Dither.NONE))
     durations = [160] * len(pictures)
     durations[0] *= 4
@@ -237,8 +246,9 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     page = Image.open(raw).convert("RGB")
     _, top, _, bottom = ImageChops.invert(page).getbbox()
     page = page.crop((0, max(0, top - 6), page.width, min(page.height, bottom + 6)))
-    page = page.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    page.save(out, "PNG", optimize=True)
+    # Maximum coverage keeps the colours of a few letters among thousands of grey pixels.
+    coloured = page.quantize(128, Image.Quantize.MAXCOVERAGE, 1, dither=Image.Dither.NONE)
+    coloured.save(out, "PNG", optimize=True)
     return ".png", out.getvalue(), Shown(data=out.getvalue(), format="png")
 
 

@@ -11,6 +11,8 @@ Data flows down this list and never back up:
     fisher      the per-sample Fisher diagonal
     forgetting  Selective Amnesia
     evaluation  probability, entropy, Frechet distance
+    recovery    attacks on the condition
+    audit       description length, erasure
     interpolation  paths through c and z
     latent      encodings and their projections
     checkpoint  files that are whole or absent

@@ -100,6 +100,9 @@ def page(server):
         page.errors = errors
         page.goto(f"{server}/lab/tree/explorer.ipynb?token=test")
         page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for(timeout=120_000)
+        idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
+        page.locator(idle).first.wait_for(timeout=120_000)  # before that, running does nothing
+        page.wait_for_timeout(1000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         pictures(page).nth(len(MODELS) - 1).wait_for(state="attached", timeout=180_000)

@@ -508,7 +508,7 @@ def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]], pixels: int
 def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Figure:
     """What the referee takes the samples for: (classes, classes + 1), one panel a model."""
     forgotten = set(forgotten)
-    figure, axes = _axes(1, len(tables), 4.3)
+    figure, axes = _axes(1, len(tables), 4.8)
     for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
         classes = len(table)
         ax.imshow(table.cpu(), cmap="Greys", vmin=0, vmax=1)
@@ -522,8 +522,7 @@ def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> F
         for digit in forgotten:
             ax.get_yticklabels()[digit].set(color=FORGOTTEN, fontweight="bold")
         ax.set_title(name, color=MODEL_STYLE.get(name, {}).get("color", INK))
-        ax.set(xlabel="referee's verdict (none: not a digit)", ylabel="label asked for")
-    figure.suptitle("samples taken for each class (%)", fontsize=10)
+        ax.set(xlabel="the referee takes them for, % (none: not a digit)", ylabel="label asked for")
     return figure
 
 

@@ -33,12 +33,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def notebook_folder(tmp_path_factory):
-    """The notebook's code from setup to imports and then the explorer's, with the tests'
-    parameters and no outputs (`test_notebooks` runs the rest)."""
+    """The notebook's code cells with the tests' parameters and no outputs."""
     folder = tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    notebook.cells = code[:3] + [cell for cell in code[3:] if "explorer" in cell.source]
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in notebook.cells:
         cell.outputs, cell.execution_count = [], None
         if "parameters" in cell.metadata.get("tags", []):
@@ -105,7 +103,7 @@ def page(server):
         page.wait_for_timeout(1000)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        pictures(page).nth(len(MODELS) - 1).wait_for(state="attached", timeout=180_000)
+        pictures(page).nth(len(MODELS) - 1).wait_for(state="attached", timeout=300_000)
         page.get_by_text("from a slider's event to the new pictures").last.wait_for(
             state="attached", timeout=60_000
         )
@@ -162,6 +160,8 @@ def test_sliders_and_button_change_every_picture(page):
     now = sources(page)
     everyone, nobody = [True] * len(MODELS), [False] * len(MODELS)
 
+    handle(page, "mix").scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
     box = handle(page, "mix").bounding_box()  # dragged with the mouse, in steps as a hand does
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()

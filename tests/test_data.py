@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from selective_amnesia import data
-from selective_amnesia.lab import home
+from selective_amnesia.stages import home
 
 
 def test_digits_are_images_of_the_right_kind(digits):

@@ -9,6 +9,8 @@ import torch
 from selective_amnesia import Lab, LabError
 from selective_amnesia import lab as lab_module
 from selective_amnesia.checkpoint import Snapshot
+from selective_amnesia.results import results
+from selective_amnesia.stages import home
 
 
 def weights_of(model):
@@ -144,26 +146,26 @@ def test_sequence_forgets_one_after_another(lab):
 
 
 def test_results_have_the_figures_that_others_read(lab):
-    results = lab.results(["0", "0 1"])
+    found = results(lab, ["0", "0 1"])
     assert {"profile", "seed", "device", "torch", "cvae", "judge", "referee", "original",
-            "fisher", "forget"} <= results.keys()  # fmt: skip
-    assert {"test_loss", "steps", "seconds"} <= results["cvae"].keys()
-    assert {"test_accuracy", "grey_probability", "grey_entropy"} <= results["judge"].keys()
-    assert {"test_accuracy", "noise_rejected", "blends_rejected", "digits_kept"} <= results[
+            "fisher", "forget"} <= found.keys()  # fmt: skip
+    assert {"test_loss", "steps", "seconds"} <= found["cvae"].keys()
+    assert {"test_accuracy", "grey_probability", "grey_entropy"} <= found["judge"].keys()
+    assert {"test_accuracy", "noise_rejected", "blends_rejected", "digits_kept"} <= found[
         "referee"
     ].keys()
-    assert len(results["original"]["referee_probability"]) == 10
-    assert {"samples", "seconds"} == results["fisher"].keys()
-    assert len(results["forget"]["0 1"]["judge_probability"]) == 2
+    assert len(found["original"]["referee_probability"]) == 10
+    assert {"samples", "seconds"} == found["fisher"].keys()
+    assert len(found["forget"]["0 1"]["judge_probability"]) == 2
     assert {"judge_probability", "judge_entropy", "referee_probability", "retained_change",
-            "seconds"} <= results["forget"]["0"].keys()  # fmt: skip
-    assert results["interpolation"]["radius"].keys() == {"original", "amnesiac", "control"}
+            "seconds"} <= found["forget"]["0"].keys()  # fmt: skip
+    assert found["interpolation"]["radius"].keys() == {"original", "amnesiac", "control"}
     for view in ("labelled", "blind"):
-        figures = results["latent"]["0 1"][view]
+        figures = found["latent"]["0 1"][view]
         assert len(figures["centroid_shift"]) == 10
         assert {"purity", "silhouette"} <= figures.keys()
-    assert 0 < results["explorer"]["p50_ms"] <= results["explorer"]["p95_ms"]
-    assert results == lab.results(["0", "0 1"])
+    assert 0 < found["explorer"]["p50_ms"] <= found["explorer"]["p95_ms"]
+    assert found == results(lab, ["0", "0 1"])
 
 
 def test_radii_are_those_of_the_kept_digits(lab):
@@ -179,7 +181,7 @@ def test_encodings_are_those_of_the_test_images(lab):
     assert lab.geometry(codes)["purity"].shape == (len(codes),)
 
 
-def test_scores_are_kept_for_the_labs_own_models_and_true_for_any(lab, monkeypatch):
+def test_scores_are_kept_for_any_model_and_go_with_its_weights(lab, monkeypatch):
     import copy
 
     cvae = lab.cvae()
@@ -251,7 +253,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 def test_home_is_the_chosen_folder_or_drive_or_the_repository(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("SELECTIVE_AMNESIA_HOME", raising=False)
-    assert (lab_module.home() / "pyproject.toml").is_file()
+    assert (home() / "pyproject.toml").is_file()
 
     mounted = []
     drive = types.ModuleType("google.colab.drive")
@@ -260,16 +262,16 @@ def test_home_is_the_chosen_folder_or_drive_or_the_repository(tmp_path, monkeypa
     colab.drive = drive
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", colab)
-    assert lab_module.home().as_posix() == "/content/drive/MyDrive/selective-amnesia-lab"
+    assert home().as_posix() == "/content/drive/MyDrive/selective-amnesia-lab"
     assert mounted == ["/content/drive"]
 
     def refuse(_):
         raise ValueError("mount failed")
 
     drive.mount = refuse
-    assert lab_module.home().as_posix() == "/content/selective-amnesia-lab"
+    assert home().as_posix() == "/content/selective-amnesia-lab"
     assert "lost when this runtime ends" in capsys.readouterr().out
 
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    assert lab_module.home() == tmp_path
+    assert home() == tmp_path
     assert os.environ["SELECTIVE_AMNESIA_HOME"]

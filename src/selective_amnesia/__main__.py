@@ -16,6 +16,7 @@ from pathlib import Path
 from .checkpoint import LabError, write_bytes
 from .config import PROFILES, forget_set
 from .lab import Lab
+from .results import results
 from .training import Diverged
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -81,9 +82,9 @@ def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
 
 
 def _report(lab: Lab, sets: list[str]) -> None:
-    results = lab.results(sets)
-    write_bytes(lab.folder / "build" / "results.json", json.dumps(results, indent=1).encode())
-    print(f"\n{table(results)}\n\nwritten to {lab.folder / 'build' / 'results.json'}")
+    found = results(lab, sets)
+    write_bytes(lab.folder / "build" / "results.json", json.dumps(found, indent=1).encode())
+    print(f"\n{table(found)}\n\nwritten to {lab.folder / 'build' / 'results.json'}")
 
 
 def table(results: dict) -> str:

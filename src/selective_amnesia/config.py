@@ -7,7 +7,7 @@ A `Profile` says how much work each stage does. `paper` is the authors' protocol
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 __all__ = [
@@ -39,6 +39,19 @@ def count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}: use a whole number of at least 1")
     return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Settings whose whole numbers are counts, at least 1, and whose others are zero or more."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.type == "int":
+                count(setting.name, value)
+            elif setting.type == "float" and not 0 <= value < float("inf"):
+                raise ValueError(f"{setting.name} is {value}: use zero or a positive number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,15 +104,11 @@ class RefereeConfig(FitConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FisherConfig:
+class FisherConfig(Counts):
     """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time."""
 
     samples: int
     batch_size: int = 1000
-
-    def __post_init__(self) -> None:
-        count("samples", self.samples)
-        count("batch_size", self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,17 +130,14 @@ class ForgetConfig(FitConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Counts):
     """`samples` generated per digit for every figure about generated images."""
 
     samples: int = 1000
 
-    def __post_init__(self) -> None:
-        count("samples", self.samples)
-
 
 @dataclass(frozen=True, kw_only=True)
-class AttackConfig:
+class AttackConfig(Counts):
     """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights."""
 
     steps: int
@@ -145,26 +151,18 @@ class AttackConfig:
     prior: float = 0.01
     frames: int = 12
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "codes", "frames"):
-            count(name, getattr(self, name))
-
 
 @dataclass(frozen=True, kw_only=True)
-class DescriptionConfig:
+class DescriptionConfig(Counts):
     """Description length: Adam on a shared c and each image's z, for `images` test images."""
 
     steps: int
     images: int = 200
     lr: float = 0.1
 
-    def __post_init__(self) -> None:
-        count("steps", self.steps)
-        count("images", self.images)
-
 
 @dataclass(frozen=True, kw_only=True)
-class SeeingConfig:
+class SeeingConfig(Counts):
     """How finely paths and encodings are looked at.
 
     Radii are means over `codes` paths of `path_steps` steps. UMAP takes `neighbours` into account,
@@ -179,10 +177,6 @@ class SeeingConfig:
     purity_neighbours: int = 10
     silhouette: int = 4000
     events: int = 200
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            count(name, value)
 
 
 @dataclass(frozen=True, kw_only=True)

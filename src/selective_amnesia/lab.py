@@ -1,24 +1,17 @@
-"""The lab: every stage by name, what it needs, and where it is kept.
+"""The lab: every stage by name, and what it needs.
 
     lab = Lab.open(profile="fast")
     amnesiac = lab.amnesiac(forget={0})
 
 Asking for a stage is enough. It is loaded if it is finished, resumed if it was begun, and made
-otherwise, together with what it needs. A stage's files are named by what it is and by a hash of
-every setting and parent that shaped it, so a changed setting never meets a stale file. This is the
-only module, with `data.py` and `checkpoint.py`, that touches the disk.
+otherwise, together with what it needs (`stages.py` says how it is kept).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,51 +19,23 @@ import torch
 from torch import Tensor, nn
 
 from . import audit, checkpoint, evaluation, interpolation, latent, recipes, recovery
-from .checkpoint import Checkpoint, Snapshot
-from .config import Profile, forget_set, get_profile, same_result
-from .data import DATASETS, Dataset, load, pixels
+from .config import forget_set, get_profile
+from .data import DATASETS, pixels
 from .evaluation import Scores
 from .fisher import fisher_diagonal
 from .forgetting import selective_amnesia
 from .models import Judge, OneHotCVAE, Referee
 from .recovery import Recovered
+from .stages import Stage, Stages, home, name_of, under
 from .training import Keeper, Tensors, seeded
 
-__all__ = ["Lab", "Stage", "home"]
+__all__ = ["Lab"]
 
-RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
 FRAME_CODES = 8  # codes per digit in the pictures kept along a training
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What a stage is: its name, all settings that shape its result, and its parents."""
-
-    name: str
-    settings: dict[str, Any]
-    parents: tuple[Stage, ...] = ()
-
-    @cached_property
-    def key(self) -> str:
-        """The name with a hash: the name of its files."""
-        shaped_by = {
-            "name": self.name,
-            "settings": self.settings,
-            "parents": [parent.key for parent in self.parents],
-            "recipe": RECIPE,
-        }
-        digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True).encode()).hexdigest()
-        return f"{self.name}-{digest[:12]}"
-
-
-class Lab:
+class Lab(Stages):
     """All stages of one profile, seed and data set, kept under one folder."""
-
-    def __init__(
-        self, profile: Profile, seed: int, dataset: str, folder: Path, device: torch.device
-    ) -> None:
-        self.profile, self.seed, self.dataset = profile, seed, dataset
-        self.folder, self.device = folder, device
 
     @classmethod
     def open(
@@ -105,13 +70,6 @@ class Lab:
 
     # --- what the stages are made from -----------------------------------------------------------
 
-    @cached_property
-    def data(self) -> Dataset:
-        """The images, on the device; fetched on first use, which says from where."""
-        data = load(self.dataset, self.folder / "data", self.device)
-        print(data)
-        return data
-
     @property
     def classes(self) -> int:
         """The number of digits."""
@@ -121,10 +79,6 @@ class Lab:
         """Fixed codes z (count, D) for pictures: the same in every notebook of this seed."""
         with seeded(self.seed, self.device):
             return torch.randn(count, self.profile.cvae.z_dim, device=self.device)
-
-    def seed_of(self, name: str) -> int:
-        """The seed of a stage: its own, derived from the lab's."""
-        return int(hashlib.sha256(f"{self.seed} {name}".encode()).hexdigest()[:8], 16)
 
     def variant(self, **changes: Any) -> Lab:
         """The same lab with another CVAE, e.g. z_dim=2, and all that follows from it."""
@@ -195,6 +149,11 @@ class Lab:
     def fisher(self) -> Tensors:
         """The original's Fisher diagonal by parameter name."""
         return self._fisher(self._fisher_stage, self.cvae, self.profile.fisher)
+
+    def fisher_facts(self) -> dict[str, Any]:
+        """How the Fisher diagonal was made: samples, seconds, date, versions."""
+        self.fisher()
+        return checkpoint.read(self._path(self._fisher_stage)).facts
 
     def amnesiac(self, forget: Iterable[int] | str, **changes: Any) -> OneHotCVAE:
         """The original after forgetting those digits by Selective Amnesia.
@@ -267,7 +226,7 @@ class Lab:
         """Method A (or the joint attack) against one of the lab's models, for that digit."""
         (digit,) = forget_set([digit], self.classes)
         config, judge = self.profile.attack, self.judge()
-        name = f"recovery-{'joint' if joint else 'a'}-{digit}-{model.facts['stage']}"
+        name = f"recovery-{'joint' if joint else 'a'}-{digit}-{name_of(model)}"
         stage = self._about(name, config, model=model, judge=judge)
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
@@ -286,14 +245,14 @@ class Lab:
             z=found.tensors["z"],
             start=found.facts["start"],
             objective=found.facts["objective"],
-            history=_under("history.", found.tensors),
+            history=under("history.", found.tensors),
         )
 
     def description_length(self, model: OneHotCVAE, digit: int) -> Tensor:
         """Nats (N,) that one of the lab's models needs for real test images of the digit."""
         (digit,) = forget_set([digit], self.classes)
         config = self.profile.description
-        stage = self._about(f"description-{digit}-{model.facts['stage']}", config, model=model)
+        stage = self._about(f"description-{digit}-{name_of(model)}", config, model=model)
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
             x = pixels(self.data.test_images[self.data.test_labels == digit][: config.images])
@@ -309,17 +268,14 @@ class Lab:
         return evaluation.samples(model, per_label, self.seed_of("samples"))
 
     def scores(self, model: OneHotCVAE) -> Scores:
-        """Judge and referee on the model's samples of every digit; kept for the lab's own models,
-        whose `facts` say which they are."""
+        """Judge and referee on the model's samples of every digit."""
         judge, referee = self.judge(), self.referee()
 
         def verdicts() -> Scores:
             real, labels = pixels(self.data.test_images), self.data.test_labels
             return evaluation.score(self.samples(model), judge, referee, real, labels)
 
-        if not hasattr(model, "facts"):
-            return verdicts()
-        name, config = f"scores-{model.facts['stage']}", self.profile.evaluation
+        name, config = f"scores-{name_of(model)}", self.profile.evaluation
         stage = self._about(name, config, model=model, judge=judge, referee=referee)
         kept = self._finish(stage, lambda _keeper: (dict(vars(verdicts())), {}))
         return Scores(**kept.tensors)
@@ -386,84 +342,6 @@ class Lab:
 
         return self._finish(Stage("explorer", shaped_by), make).tensors["milliseconds"].cpu()
 
-    # --- figures ---------------------------------------------------------------------------------
-
-    def results(self, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1))) -> dict:
-        """The figures of this lab, as `build/results.json` holds them.
-
-        "seconds" are those that the checkpoint took to make, in all its sittings.
-        """
-        judge, referee, cvae = self.judge(), self.referee(), self.cvae()
-        self.fisher()
-        fisher_facts = checkpoint.read(self._path(self._fisher_stage)).facts
-        grey, grey_entropy = evaluation.grey_verdict(judge)
-        before = self.scores(cvae)
-        forgotten = {}
-        for forget in (forget_set(f, self.classes) for f in forget_sets):
-            amnesiac = self.amnesiac(forget)
-            after = self.scores(amnesiac)
-            kept = [label for label in range(self.classes) if label not in forget]
-            rows = list(forget)
-            forgotten[" ".join(map(str, forget))] = {
-                "judge_probability": after.judge[rows].mean(1).tolist(),
-                "judge_entropy": after.judge_entropy[rows].mean(1).tolist(),
-                "referee_probability": after.referee[rows].mean(1).tolist(),
-                "retained_change": float(after.referee[kept].mean() - before.referee[kept].mean()),
-                "steps": amnesiac.facts["steps"],
-                "seconds": amnesiac.facts["seconds"],
-            }
-        return {
-            "profile": self.profile.name,
-            "seed": self.seed,
-            "dataset": self.dataset,
-            "device": str(self.device),
-            "torch": torch.__version__,
-            "cvae": _only(cvae.facts, "test_loss", "test_bce", "test_kl", "steps", "seconds"),
-            "judge": {
-                **_only(judge.facts, "test_accuracy", "steps", "seconds"),
-                "grey_probability": grey.tolist(),
-                "grey_entropy": grey_entropy,
-            },
-            "referee": _only(referee.facts, *REFEREE_FIGURES),
-            "original": before.summary(),
-            "fisher": _only(fisher_facts, "samples", "seconds"),
-            "forget": forgotten,
-            **self._seen([forget_set(f, self.classes) for f in forget_sets]),
-        }
-
-    def _seen(self, forget_sets: list[tuple[int, ...]]) -> dict[str, Any]:
-        """What notebooks 05 and 06 measure; radii and explorer for the first forget set alone,
-        which has a control."""
-        studied = forget_sets[0]
-        times = self.explorer_times(studied)
-        return {
-            "interpolation": {
-                "forget": list(studied),
-                "radius": {
-                    name: float(self.radii(model, studied).mean())
-                    for name, model in self.trio(studied).items()
-                },
-            },
-            "latent": {" ".join(map(str, f)): self._geometry_figures(f) for f in forget_sets},
-            "explorer": {f"p{q}_ms": float(times.quantile(q / 100)) for q in (50, 95)},
-        }
-
-    def _geometry_figures(self, forget: tuple[int, ...]) -> dict[str, Any]:
-        """Purity and silhouette before and after, and each digit's centroid shift, for both views
-        of the encoder."""
-        figures = {}
-        for view, blind in (("labelled", False), ("blind", True)):
-            before = self.encodings(self.cvae(), blind=blind)
-            after = self.encodings(self.amnesiac(forget), blind=blind)
-            then, now = self.geometry(before), self.geometry(after)
-            shift = latent.centroid_shift(before, after, self.data.test_labels, self.classes)
-            figures[view] = {
-                "purity": [float(then["purity"].mean()), float(now["purity"].mean())],
-                "silhouette": [float(then["silhouette"].mean()), float(now["silhouette"].mean())],
-                "centroid_shift": shift[:, 0].tolist(),
-            }
-        return figures
-
     # --- what is left behind ---------------------------------------------------------------------
 
     def show(self, figure: Any, name: str) -> Any:
@@ -484,18 +362,7 @@ class Lab:
                 checkpoint.write_bytes(folder / str(label) / f"{i:04d}.png", png(image))
         return folder
 
-    # --- how stages are kept ---------------------------------------------------------------------
-
-    def _stage(self, name: str, config: Any, parents: tuple[Stage, ...] = ()) -> Stage:
-        shaped_by = same_result(config)
-        if not parents:
-            shaped_by |= {"seed": self.seed, "dataset": self.dataset}
-        return Stage(name, shaped_by, parents)
-
-    def _about(self, name: str, config: Any, **models: nn.Module) -> Stage:
-        """A stage about finished models, which their files' names identify."""
-        files = {role: model.facts["name"] for role, model in models.items()}
-        return Stage(name, same_result(config) | files | {"seed": self.seed})
+    # --- what several stages share ---------------------------------------------------------------
 
     @property
     def _cvae_stage(self) -> Stage:
@@ -508,53 +375,6 @@ class Lab:
     def _blank_cvae(self) -> OneHotCVAE:
         return recipes.cvae_for(self.data, self.profile.cvae)
 
-    def _path(self, stage: Stage) -> Path:
-        return self.folder / "checkpoints" / stage.key
-
-    def _finish(
-        self, stage: Stage, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
-    ) -> Checkpoint:
-        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any."""
-        path = self._path(stage)
-        if (found := checkpoint.read(path, self.device)) is not None:
-            return found
-        snapshot = Snapshot(path)
-        tensors, facts = make(snapshot)
-        facts |= {
-            "stage": stage.name,
-            "settings": stage.settings,
-            "parents": [parent.key for parent in stage.parents],
-            "device": str(self.device),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "date": time.strftime("%Y-%m-%d"),
-        }
-        checkpoint.write(path, Checkpoint(tensors, facts))
-        snapshot.discard()
-        return checkpoint.read(path, self.device)
-
-    def _network(
-        self,
-        stage: Stage,
-        make: Callable[[Keeper], tuple[nn.Module, Tensors, dict[str, Any]]],
-        blank: Callable[[], nn.Module],
-    ) -> Any:
-        """A trained network with its `history` (tensors by name) and `facts` attached."""
-
-        def tensors_and_facts(keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
-            model, history, facts = make(keeper)
-            seconds = float(history.pop("seconds"))
-            tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-            tensors |= {f"history.{k}": v for k, v in history.items()}
-            return tensors, {**facts, "seconds": seconds}
-
-        found = self._finish(stage, tensors_and_facts)
-        model = blank().to(self.device)
-        model.load_state_dict(_under("model.", found.tensors))
-        model.eval()
-        model.history = {k: v.cpu() for k, v in _under("history.", found.tensors).items()}
-        model.facts = found.facts
-        return model
-
     def _fisher(self, stage: Stage, load_model: Callable[[], OneHotCVAE], config: Any) -> Tensors:
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
             model = load_model()
@@ -565,47 +385,3 @@ class Lab:
 
         tensors = self._finish(stage, make).tensors
         return {name: tensors[name] for name, _ in self._blank_cvae().named_parameters()}
-
-
-REFEREE_FIGURES = (
-    "test_accuracy",
-    "noise_rejected",
-    "grey_rejected",
-    "blank_rejected",
-    "blends_rejected",
-    "digits_kept",
-    "steps",
-    "seconds",
-)
-
-
-def _only(facts: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: facts[name] for name in names}
-
-
-def _under(prefix: str, tensors: Tensors) -> Tensors:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def home() -> Path:
-    """Where the lab keeps its files.
-
-    SELECTIVE_AMNESIA_HOME if it is set; on Colab a folder in the mounted Drive, or on the local
-    disk where Drive is refused; else the repository, or the current folder outside of one.
-    """
-    if chosen := os.environ.get("SELECTIVE_AMNESIA_HOME"):
-        return Path(chosen).expanduser()
-    try:
-        from google.colab import drive
-    except ImportError:
-        repository = Path(__file__).resolve().parents[2]
-        return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
-    try:
-        drive.mount("/content/drive")
-        return Path("/content/drive/MyDrive/selective-amnesia-lab")
-    except Exception as error:  # whatever Colab raises: refused, timed out, no account
-        print(
-            f"Drive is not mounted ({error}): checkpoints stay in /content/selective-amnesia-lab "
-            "and are lost when this runtime ends. Run this cell again to mount it."
-        )
-        return Path("/content/selective-amnesia-lab")

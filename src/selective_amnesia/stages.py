@@ -1,0 +1,176 @@
+"""How stages are kept: what names one, where its files lie, and how it is finished.
+
+A stage's files are named by what it is and by a hash of every setting and parent that shaped it,
+so a changed setting never meets a stale file. `lab.Lab` says which stages there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import checkpoint
+from .checkpoint import Checkpoint, Snapshot
+from .config import Profile, same_result
+from .data import Dataset, load
+from .training import Keeper, Tensors
+
+__all__ = ["Stage", "Stages", "home", "name_of", "under"]
+
+RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage is: its name, all settings that shape its result, and its parents."""
+
+    name: str
+    settings: dict[str, Any]
+    parents: tuple[Stage, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """The name with a hash: the name of its files."""
+        shaped_by = {
+            "name": self.name,
+            "settings": self.settings,
+            "parents": [parent.key for parent in self.parents],
+            "recipe": RECIPE,
+        }
+        digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{digest[:12]}"
+
+
+class Stages:
+    """The folder of one profile, seed and data set, and the stages kept there."""
+
+    def __init__(
+        self, profile: Profile, seed: int, dataset: str, folder: Path, device: torch.device
+    ) -> None:
+        self.profile, self.seed, self.dataset = profile, seed, dataset
+        self.folder, self.device = folder, device
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The images, on the device; fetched on first use, which says from where."""
+        data = load(self.dataset, self.folder / "data", self.device)
+        print(data)
+        return data
+
+    def seed_of(self, name: str) -> int:
+        """The seed of a stage: its own, derived from the lab's."""
+        return int(hashlib.sha256(f"{self.seed} {name}".encode()).hexdigest()[:8], 16)
+
+    def _stage(self, name: str, config: Any, parents: tuple[Stage, ...] = ()) -> Stage:
+        shaped_by = same_result(config)
+        if not parents:
+            shaped_by |= {"seed": self.seed, "dataset": self.dataset}
+        return Stage(name, shaped_by, parents)
+
+    def _about(self, name: str, config: Any, **models: nn.Module) -> Stage:
+        """A stage about finished models; `name` says of which."""
+        files = {role: fingerprint(model) for role, model in models.items()}
+        return Stage(name, same_result(config) | files | {"seed": self.seed})
+
+    def _path(self, stage: Stage) -> Path:
+        return self.folder / "checkpoints" / stage.key
+
+    def _finish(
+        self, stage: Stage, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
+    ) -> Checkpoint:
+        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any."""
+        path = self._path(stage)
+        if (found := checkpoint.read(path, self.device)) is not None:
+            return found
+        snapshot = Snapshot(path)
+        tensors, facts = make(snapshot)
+        facts |= {
+            "stage": stage.name,
+            "settings": stage.settings,
+            "parents": [parent.key for parent in stage.parents],
+            "device": str(self.device),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "date": time.strftime("%Y-%m-%d"),
+        }
+        checkpoint.write(path, Checkpoint(tensors, facts))
+        snapshot.discard()
+        return checkpoint.read(path, self.device)
+
+    def _network(
+        self,
+        stage: Stage,
+        make: Callable[[Keeper], tuple[nn.Module, Tensors, dict[str, Any]]],
+        blank: Callable[[], nn.Module],
+    ) -> Any:
+        """A trained network with its `history` (tensors by name) and `facts` attached."""
+
+        def tensors_and_facts(keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            model, history, facts = make(keeper)
+            seconds = float(history.pop("seconds"))
+            tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+            tensors |= {f"history.{k}": v for k, v in history.items()}
+            return tensors, {**facts, "seconds": seconds}
+
+        found = self._finish(stage, tensors_and_facts)
+        model = blank().to(self.device)
+        model.load_state_dict(under("model.", found.tensors))
+        model.eval()
+        model.history = {k: v.cpu() for k, v in under("history.", found.tensors).items()}
+        model.facts = found.facts
+        return model
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The name of the model's files or, where a reader brings a model of his own, a hash of its
+    weights."""
+    if hasattr(model, "facts"):
+        return model.facts["name"]
+    digest = hashlib.sha256(type(model).__qualname__.encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def name_of(model: nn.Module) -> str:
+    """The model's stage, or its fingerprint."""
+    return model.facts["stage"] if hasattr(model, "facts") else fingerprint(model)
+
+
+def under(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names begin with the prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def home() -> Path:
+    """Where the lab keeps its files.
+
+    SELECTIVE_AMNESIA_HOME if it is set; on Colab a folder in the mounted Drive, or on the local
+    disk where Drive is refused; else the repository, or the current folder outside of one.
+    """
+    if chosen := os.environ.get("SELECTIVE_AMNESIA_HOME"):
+        return Path(chosen).expanduser()
+    try:
+        from google.colab import drive
+    except ImportError:
+        repository = Path(__file__).resolve().parents[2]
+        return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
+    try:
+        drive.mount("/content/drive")
+        return Path("/content/drive/MyDrive/selective-amnesia-lab")
+    except Exception as error:  # whatever Colab raises: refused, timed out, no account
+        print(
+            f"Drive is not mounted ({error}): checkpoints stay in /content/selective-amnesia-lab "
+            "and are lost when this runtime ends. Run this cell again to mount it."
+        )
+        return Path("/content/selective-amnesia-lab")

@@ -52,7 +52,7 @@ def terms(histories: Mapping[str, Mapping[str, Tensor]], best: Mapping[str, int]
     """
     figure, axes = _axes(1, len(histories), 3.3, sharey=True)
     for ax, (name, history) in zip(axes[0], histories.items(), strict=True):
-        curves = {k: v for k, v in history.items() if k in TERM_STYLE}
+        curves = {k: history[k] for k in TERM_STYLE if k in history}
         ax.plot(sum(curves.values()), color=FAINT, linewidth=0.7, zorder=0)
         for key, values in curves.items():
             label, color, style = TERM_STYLE[key]

@@ -12,6 +12,7 @@ from selective_amnesia.checkpoint import Checkpoint, LabError, Snapshot
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "checkpoints" / "cvae-0123"
+    path.parent.mkdir()
     checkpoint.write(path, Checkpoint({"a": torch.arange(6.0).view(2, 3)}, {"loss": 1.5}))
     return path
 

@@ -16,6 +16,7 @@ Data flows down this list and never back up:
     interpolation  paths through c and z
     latent      encodings and their projections
     checkpoint  files that are whole or absent
+    locks       one process at a time makes a stage
     lab         the stages, what each needs, where each is kept
     plots       every figure; plots_paths those of notebook 05, plots_latent those of 06
     widgets     the explorer

@@ -65,7 +65,7 @@ class Lab(Stages):
     def __repr__(self) -> str:
         return (
             f"Lab(profile={self.profile.name!r}, seed={self.seed}, dataset={self.dataset!r}, "
-            f"device={str(self.device)!r}, folder={str(self.folder)!r})"
+            f"device={str(self.device)!r}, folder={str(self._folder)!r})"
         )
 
     # --- what the stages are made from -----------------------------------------------------------
@@ -83,7 +83,7 @@ class Lab(Stages):
     def variant(self, **changes: Any) -> Lab:
         """The same lab with another CVAE, e.g. z_dim=2, and all that follows from it."""
         chosen = replace(self.profile, cvae=replace(self.profile.cvae, **changes))
-        return Lab(chosen, self.seed, self.dataset, self.folder, self.device)
+        return Lab(chosen, self.seed, self.dataset, self._folder, self.device)
 
     # --- stages ----------------------------------------------------------------------------------
 

@@ -21,10 +21,11 @@ import torch
 from torch import nn
 
 from . import checkpoint
-from .checkpoint import Checkpoint, Snapshot
+from .checkpoint import Checkpoint, LabError, Snapshot
 from .config import Profile, same_result
 from .data import Dataset, load
-from .training import Keeper, Tensors
+from .locks import alone
+from .training import MEMORY, Keeper, Tensors
 
 __all__ = ["Stage", "Stages", "home", "name_of", "under"]
 
@@ -59,7 +60,23 @@ class Stages:
         self, profile: Profile, seed: int, dataset: str, folder: Path, device: torch.device
     ) -> None:
         self.profile, self.seed, self.dataset = profile, seed, dataset
-        self.folder, self.device = folder, device
+        self.device = device
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where the lab keeps its files.
+
+        Raises:
+            LabError: it has gone since the lab was opened, as a Drive does that is disconnected.
+        """
+        if not os.path.isdir(self._folder):
+            raise LabError(
+                f"the folder {self._folder} is gone: mount Drive again (run the setup cell) or "
+                "bring it back, and run this cell again; what is kept there is intact, and work "
+                "goes on from it."
+            )
+        return self._folder
 
     @cached_property
     def data(self) -> Dataset:
@@ -89,12 +106,25 @@ class Stages:
     def _finish(
         self, stage: Stage, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
     ) -> Checkpoint:
-        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any."""
+        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any.
+
+        Another process that makes it at this moment is waited for.
+        """
         path = self._path(stage)
         if (found := checkpoint.read(path, self.device)) is not None:
             return found
+        with alone(path, stage.name):
+            return checkpoint.read(path, self.device) or self._make(stage, path, make)
+
+    def _make(
+        self, stage: Stage, path: Path, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
+    ) -> Checkpoint:
+        checkpoint.sweep(path)
         snapshot = Snapshot(path)
-        tensors, facts = make(snapshot)
+        try:
+            tensors, facts = make(snapshot)
+        except torch.OutOfMemoryError as error:
+            raise LabError(f"{stage.name}: the GPU ran out of memory. {MEMORY}") from error
         facts |= {
             "stage": stage.name,
             "settings": stage.settings,

@@ -4,13 +4,16 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
-.PHONY: run test notebooks lint clean
+.PHONY: run test faults notebooks lint clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
 
 test: .venv/installed     ## the tests
 	$(BIN)/python -m pytest
+
+faults: .venv/installed   ## the whole fault suite: what was tried, how often, what was lost
+	FAULTS=full $(BIN)/python -m pytest tests/faults
 
 notebooks: .venv/installed ## execute the committed notebooks in place
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \

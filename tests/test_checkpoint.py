@@ -97,7 +97,6 @@ def test_a_snapshot_comes_back_or_is_not_believed(tmp_path, capsys):
     flip(snapshot.path)
     assert snapshot.load() is None
     assert "damaged and set aside" in capsys.readouterr().out
-    snapshot.discard()
 
 
 def test_a_disk_that_refuses_is_one_sentence_and_leaves_no_rubbish(path, monkeypatch):

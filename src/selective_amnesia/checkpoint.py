@@ -33,6 +33,7 @@ __all__ = [
     "Checkpoint",
     "LabError",
     "Snapshot",
+    "clear",
     "read",
     "set_aside",
     "sweep",
@@ -172,6 +173,17 @@ def sweep(path: Path) -> None:
             stray.unlink()
 
 
+def clear(path: Path) -> None:
+    """Remove what a finished stage needs no more, should a kill have kept its maker from it."""
+    for leftover in (
+        _with(path, ".partial"),
+        _with(_refuge(path), ".partial"),
+        _with(path, ".lock"),
+    ):
+        with suppress(OSError):
+            leftover.unlink()
+
+
 def set_aside(*files: Path) -> None:
     """Rename those of the files that exist to *.damaged.
 
@@ -214,11 +226,6 @@ class Snapshot:
             set_aside(path)
             print(f"{path.name} is damaged and set aside: this stage starts anew.")
         return None
-
-    def discard(self) -> None:
-        for path in (self.path, _with(_refuge(self.at), ".partial")):
-            with suppress(OSError):  # what is left over is never looked at again
-                path.unlink()
 
     def _seal(self, content: bytes) -> bytes:
         return hashlib.sha256(self.at.name.encode() + b"\n" + content).digest()

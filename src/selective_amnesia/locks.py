@@ -68,7 +68,8 @@ def _wait(lock: Path, what: str) -> TextIO:
                 return file
         except _Held as holder:
             if not said:
-                print(f"{what} is being made by {holder}: waiting until that is done or dead.")
+                text = f"{what} is being made by {holder}: waiting until that is done or dead."
+                print(text, flush=True)
                 said = True
             time.sleep(GLANCE)
         except FileNotFoundError:

@@ -111,18 +111,18 @@ class Stages:
         Another process that makes it at this moment is waited for.
         """
         path = self._path(stage)
-        if (found := checkpoint.read(path, self.device)) is not None:
-            return found
-        with alone(path, stage.name):
-            return checkpoint.read(path, self.device) or self._make(stage, path, make)
+        if (found := checkpoint.read(path, self.device)) is None:
+            with alone(path, stage.name):
+                found = checkpoint.read(path, self.device) or self._make(stage, path, make)
+        checkpoint.clear(path)
+        return found
 
     def _make(
         self, stage: Stage, path: Path, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
     ) -> Checkpoint:
         checkpoint.sweep(path)
-        snapshot = Snapshot(path)
         try:
-            tensors, facts = make(snapshot)
+            tensors, facts = make(Snapshot(path))
         except torch.OutOfMemoryError as error:
             raise LabError(f"{stage.name}: the GPU ran out of memory. {MEMORY}") from error
         facts |= {
@@ -134,7 +134,6 @@ class Stages:
             "date": time.strftime("%Y-%m-%d"),
         }
         checkpoint.write(path, Checkpoint(tensors, facts))
-        snapshot.discard()
         return checkpoint.read(path, self.device)
 
     def _network(

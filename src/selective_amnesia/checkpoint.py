@@ -175,6 +175,8 @@ def sweep(path: Path) -> None:
 
 def clear(path: Path) -> None:
     """Remove what a finished stage needs no more, should a kill have kept its maker from it."""
+    if not os.path.isfile(_with(path, ".json")):
+        return  # finished in the refuge alone, which may not outlive this runtime
     for leftover in (
         _with(path, ".partial"),
         _with(_refuge(path), ".partial"),
@@ -294,7 +296,7 @@ def _cannot(verb: str, path: Path, error: OSError) -> LabError:
         "read": "Make it readable or see that its disk answers",
     }[verb]
     if error.errno in GONE:
-        remedy = "Mount Drive again (run the setup cell) or bring the folder back"
+        remedy = "Mount Drive again (run the notebook from its first cell) or bring the folder back"
     return LabError(
         f"cannot {verb} {path}: {error.strerror}. {remedy}; what was finished before is intact, "
         "and a new run goes on from it."

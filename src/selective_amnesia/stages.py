@@ -29,6 +29,7 @@ from .training import MEMORY, Keeper, Tensors
 
 __all__ = ["Stage", "Stages", "home", "name_of", "under"]
 
+COLAB, NAME = Path("/content"), "selective-amnesia-lab"
 RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
 
 
@@ -72,8 +73,8 @@ class Stages:
         """
         if not os.path.isdir(self._folder):
             raise LabError(
-                f"the folder {self._folder} is gone: mount Drive again (run the setup cell) or "
-                "bring it back, and run this cell again; what is kept there is intact, and work "
+                f"the folder {self._folder} is gone: mount Drive again (run the notebook from its "
+                "first cell) or bring the folder back; what is kept there is intact, and work "
                 "goes on from it."
             )
         return self._folder
@@ -194,12 +195,22 @@ def home() -> Path:
     except ImportError:
         repository = Path(__file__).resolve().parents[2]
         return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
+    local, mounted = COLAB / NAME, COLAB / "drive" / "MyDrive"
     try:
-        drive.mount("/content/drive")
-        return Path("/content/drive/MyDrive/selective-amnesia-lab")
+        drive.mount(str(COLAB / "drive"))
+        if not os.path.isdir(mounted):  # a mount that has died still counts as one
+            drive.mount(str(COLAB / "drive"), force_remount=True)
+        if not os.path.isdir(mounted):
+            raise OSError("it is mounted but does not answer")
     except Exception as error:  # whatever Colab raises: refused, timed out, no account
         print(
-            f"Drive is not mounted ({error}): checkpoints stay in /content/selective-amnesia-lab "
+            f"Drive is not mounted ({error}): checkpoints stay in {local} "
             "and are lost when this runtime ends. Run this cell again to mount it."
         )
-        return Path("/content/selective-amnesia-lab")
+        return local
+    if os.path.isdir(local / "checkpoints"):
+        print(
+            f"{local} holds checkpoints of this runtime; to keep them on Drive: "
+            f"!mkdir -p {mounted / NAME} && cp -rn {local}/checkpoints {mounted / NAME}/"
+        )
+    return mounted / NAME

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from . import audit, checkpoint, evaluation, interpolation, latent, recipes, recovery
+from .config import count as whole
 from .config import forget_set, get_profile
 from .data import DATASETS, pixels
 from .evaluation import Scores
@@ -49,7 +50,7 @@ class Lab(Stages):
         """Open the lab in `folder` (see `home`), on the GPU where there is one.
 
         Raises:
-            ValueError: the profile, seed or data set does not exist.
+            ValueError: the profile, seed, data set or device does not exist.
             LabError: the folder cannot be written.
         """
         chosen = get_profile(profile)
@@ -59,8 +60,12 @@ class Lab(Stages):
             raise ValueError(f"dataset {dataset!r} is unknown: use one of {', '.join(DATASETS)}")
         folder = Path(folder) if folder is not None else home()
         checkpoint.write_bytes(folder / "checkpoints" / ".writable", b"")
-        chosen_device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(chosen, seed, dataset, folder, torch.device(chosen_device))
+        wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=wanted)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise ValueError(f"device {device!r} is not there: use cpu or cuda") from error
+        return cls(chosen, seed, dataset, folder, torch.device(wanted))
 
     def __repr__(self) -> str:
         return (
@@ -77,6 +82,7 @@ class Lab(Stages):
 
     def codes(self, count: int) -> Tensor:
         """Fixed codes z (count, D) for pictures: the same in every notebook of this seed."""
+        whole("count", count)
         with seeded(self.seed, self.device):
             return torch.randn(count, self.profile.cvae.z_dim, device=self.device)
 
@@ -187,7 +193,7 @@ class Lab(Stages):
         digits still known. This is the only place where an amnesiac starts from an amnesiac.
         """
         rounds = self.profile.sequence_rounds if rounds is None else rounds
-        if not 1 <= rounds < self.classes:
+        if not 1 <= whole("rounds", rounds) < self.classes:
             raise ValueError(f"rounds is {rounds}: use 1 to {self.classes - 1}")
         models: list[OneHotCVAE] = []
         stage, load_previous = self._cvae_stage, self.cvae

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .checkpoint import LabError
-from .config import FitConfig
+from .config import FitConfig, count
 
 __all__ = [
     "MEMORY",
@@ -59,6 +59,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
     """At most `frames` + 1 steps from 0 to `steps`, closer together where learning is fast."""
+    count("frames", frames)
     return tuple(sorted({round(steps * (i / frames) ** 2) for i in range(frames + 1)}))
 
 

@@ -4,7 +4,7 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
-.PHONY: run test faults notebooks lint clean
+.PHONY: run test faults notebooks lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
@@ -23,6 +23,10 @@ notebooks: .venv/installed ## execute the committed notebooks in place
 lint: .venv/installed     ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+audit-deps: .venv/installed ## known vulnerabilities in what is installed
+	$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/pip-audit --skip-editable
 
 clean:                    ## remove what was made, but neither checkpoints nor data
 	rm -rf build .venv

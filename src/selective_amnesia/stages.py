@@ -63,6 +63,7 @@ class Stages:
         self.profile, self.seed, self.dataset = profile, seed, dataset
         self.device = device
         self._folder = folder
+        self.used: dict[str, str] = {}  # the stages asked for: name -> SHA-256 of the tensors
 
     @property
     def folder(self) -> Path:
@@ -116,6 +117,7 @@ class Stages:
             with alone(path, stage.name):
                 found = checkpoint.read(path, self.device) or self._make(stage, path, make)
         checkpoint.clear(path)
+        self.used[stage.key] = found.facts["sha256"]
         return found
 
     def _make(

@@ -8,6 +8,8 @@ standard output:
     trace    a file to which each stage's beginning and each training step is appended
     after    seconds after which the (first) life is ended by SIGKILL, or
     write    [n, point]: it ends itself inside its n-th write, at "half", "written" or "renamed"
+    results  a file to which the figures are written at the end
+    threads  how many torch may use (1 if left out)
     beside   how many lives are led at once (1 if left out)
 
 The answer is {"status": [...], "said": [...]}: -9 for a life that was ended, 0 for one that came
@@ -29,13 +31,14 @@ import torch._dynamo  # the optimiser would import it in every life
 
 from selective_amnesia import Lab, checkpoint, stages, training
 from selective_amnesia.data import load
+from selective_amnesia.results import results
 
 torch.set_num_threads(1)
 DATA = load("digits", Path())
 
 
-def live(folder: str) -> None:
-    """Every kind of stage."""
+def live(folder: str, report: str | None) -> None:
+    """Every kind of stage, and what is reported of them."""
     lab = Lab.open("smoke", dataset="digits", folder=folder, device="cpu")
     lab.data = DATA
     amnesiac = lab.amnesiac({0})
@@ -45,6 +48,8 @@ def live(folder: str) -> None:
     lab.recovery(amnesiac, 0)
     lab.description_length(amnesiac, 0)
     lab.scores(amnesiac)
+    if report:
+        Path(report).write_text(json.dumps(results(lab, ["0"])))
 
 
 def keep_a_trace(file: str) -> None:
@@ -111,7 +116,8 @@ def bear(order: dict) -> tuple[int, str]:
         keep_a_trace(order["trace"])
         if "write" in order:
             die_in_write(*order["write"])
-        live(order["folder"])
+        torch.set_num_threads(order.get("threads", 1))
+        live(order["folder"], order.get("results"))
         status = 0
     except BaseException as error:
         print(f"{type(error).__name__}: {error}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from conftest import hashes
@@ -62,9 +64,25 @@ def deaths(seed: int) -> Iterator[dict]:
             yield {"write": [draw.randint(1, 5), draw.choice(["half", "written", "renamed"])]}
 
 
+def figures(nursery, folder: Path) -> dict:
+    """What is reported of a finished lab, but for times."""
+    report = folder / "results.json"
+    assert nursery.life(folder, results=str(report))["status"] == [0]
+    return without_times(json.loads(report.read_text()))
+
+
+def without_times(found: Any) -> Any:
+    if isinstance(found, list):
+        return [without_times(each) for each in found]
+    if isinstance(found, dict):
+        timed = {key for key in found if key == "seconds" or key.startswith("explorer")}
+        return {key: without_times(found[key]) for key in found.keys() - timed}
+    return found
+
+
 @pytest.mark.timeout(600)
 def test_every_resume_succeeds_and_the_end_is_the_same(
-    nursery, undisturbed, tmp_path, times, tally
+    nursery, calm, undisturbed, tmp_path, times, tally
 ):
     kills, repeated = {"after": 0, "write": 0}, [0]
     labs = 0
@@ -82,6 +100,10 @@ def test_every_resume_succeeds_and_the_end_is_the_same(
         assert {name for name in left if ".writable" not in name} == wanted
         repeated += watch.repeated
         labs += 1
+    reported = figures(nursery, tmp_path / "0")
+    assert reported == figures(nursery, calm)
+    assert reported["checkpoints"].items() <= hashes(calm).items()
+    tally("two labs with one seed", 1, "every stage and results.json the same, but for times")
     lost = f"no stage redone, same bits; at most {max(repeated)} steps repeated, one interval"
     tally(f"SIGKILL at a random moment, {labs} labs of 9 stages", kills["after"], lost)
     tally("SIGKILL inside a write, the same labs", kills["write"], "the same")
@@ -103,3 +125,22 @@ def test_two_processes_in_one_folder(ended, nursery, undisturbed, tmp_path, time
     assert twice <= (SMOKE.cvae.save_every if ended else 0)
     what = "two processes, one folder" + (", the first killed" if ended else "")
     tally(what, 1, f"the second waited and said so; {twice} steps repeated")
+
+
+def test_another_number_of_threads_changes_little(nursery, calm, tmp_path, times, tally):
+    """Sums are then taken in another order: each figure is within 1 % (or 0.01, if it is below 1),
+    though a training makes more of a rounding with every step."""
+    if not times(0, 1):
+        pytest.skip("part of `make faults`")
+    assert nursery.life(tmp_path, threads=2)["status"] == [0]
+    largest = 0.0
+    for file in (tmp_path / "checkpoints").glob("*.json"):
+        one, two = (
+            json.loads((f / "checkpoints" / file.name).read_text()) for f in (calm, tmp_path)
+        )
+        for name in one.keys() - {"seconds"}:
+            if isinstance(one[name], float):
+                gap = abs(one[name] - two[name]) / max(1, abs(one[name]))
+                assert gap <= 0.01, (file.stem, name, one[name], two[name])
+                largest = max(largest, gap)
+    tally("one thread, two threads", 1, f"every figure within 1 %: the largest gap {largest:.2%}")

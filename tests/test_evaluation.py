@@ -75,3 +75,9 @@ def test_models_with_one_seed_are_asked_with_the_same_codes(small_cvae):
 def test_a_count_that_is_none_is_refused(small_cvae, per_label):
     with pytest.raises(ValueError, match=f"per_label is {per_label}: use a whole number"):
         evaluation.samples(small_cvae, per_label, seed=0)
+
+
+def test_spread_is_the_mean_over_all_pairs():
+    embedded = torch.randn(3, 7, 5, dtype=torch.float64)
+    pairs = torch.cdist(embedded, embedded).square().sum((-2, -1)) / (7 * 6)
+    torch.testing.assert_close(evaluation.spread(embedded), pairs)

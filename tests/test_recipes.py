@@ -27,12 +27,26 @@ def test_non_digits_are_as_many_as_asked_for(digits):
 
 def test_disturbed_digits_stay_where_they_are_and_keep_their_ink(digits):
     x = pixels(digits.train_images[:200])
-    y = recipes.disturb(x)
+    y = recipes.disturb(x, PROFILES["fast"].referee)
     assert y.shape == x.shape
-    assert not torch.equal(x, y)
-    assert abs(float(y.mean() / x.mean()) - 1) < 0.1
+    assert 0 <= y.min() <= y.max() <= 1
+    changed = (x != y).any(1).float().mean()
+    assert 0.5 < changed < 0.95  # some stay as they are
     overlap = torch.cosine_similarity(x, y).mean()
     assert overlap > 0.7
+
+
+def test_soil_is_haze_and_grain_in_patches():
+    torch.manual_seed(0)
+    x = torch.full((400, 784), 0.25)
+    assert torch.equal(recipes.soil(x, haze=0, grain=0), x)
+    hazy = recipes.soil(x, haze=0.8, grain=0)
+    assert hazy.min() >= 0.25
+    assert hazy.max() <= 0.45  # at most 0.8 of the way to mid-grey
+    grainy = recipes.soil(x, haze=0, grain=0.1) - x
+    assert abs(float(grainy.mean())) < 0.001
+    # strength and patch are uniform on average: E[(0.1 s p)^2] = 0.01 / 3 * E[p^2]
+    assert 0.02 < float(grainy.std()) < 0.04
 
 
 def test_the_original_learns_and_says_so(digits):

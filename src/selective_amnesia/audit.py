@@ -11,24 +11,51 @@ used: no classifier is asked, so there is none to be fooled.
 **Erasure** places a model between the original, which knows the digit, and the control, which was
 retrained without it: (L_model - L_original) / (L_control - L_original). 0 is untouched, 1 is as if
 it had never been seen, above 1 is more ignorant than that.
+
+**Relearning.** The decoder is fine-tuned on k real images of the digit under its own label; how
+many steps until the referee recognises what it paints? A model in which the digit is only hidden
+should be quicker than the control. Each image has a posterior N(mu_n, diag exp log_var_n) of its
+own, which is fitted beside the weights, so that no encoder is needed:
+
+    minimise  1/k sum_n  E_q [ BCE(x_n, decoder(z, e_digit)) ] + KL(q_n || N(0, I))
+
+`audit` puts these and the attacks of `recovery.py` into one table, for any decoder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from .config import DescriptionConfig
+from .config import DescriptionConfig, RelearningConfig, forget_set
+from .evaluation import probabilities
+from .models import Referee, one_hot
+from .training import frame_steps, seeded
 
-__all__ = ["description_length", "erasure", "erasure_interval"]
+if TYPE_CHECKING:
+    from .lab import Lab
+
+__all__ = [
+    "area",
+    "audit",
+    "check_interface",
+    "description_length",
+    "erasure",
+    "erasure_interval",
+    "relearning",
+    "steps_to",
+]
 
 
 def description_length(
-    model: torch.nn.Module,
+    model: nn.Module,
     images: Tensor,
     config: DescriptionConfig,
     starts: Sequence[int] | None = None,
@@ -47,7 +74,7 @@ def description_length(
     Raises:
         TypeError: the model lacks the decoder's interface.
     """
-    _check_interface(model)
+    check_interface(model)
     starts = range(model.classes) if starts is None else starts
     device = images.device
     n, s = len(images), len(starts)
@@ -90,7 +117,132 @@ def erasure_interval(
     return float(bounds[0]), float(bounds[1])
 
 
-def _check_interface(model: torch.nn.Module) -> None:
+def relearning(
+    model: nn.Module,
+    images: Tensor,
+    digit: int,
+    referee: Referee,
+    config: RelearningConfig,
+    *,
+    seed: int,
+    label: str = "relearning",
+) -> Tensor:
+    """Fine-tune a copy of the decoder on real images of the digit, and watch it come back.
+
+    Args:
+        model: anything with the decoder's interface and weights; it is left as it was.
+        images: (k, P) in [0, 1].
+
+    Returns:
+        The referee's mean probability of the digit for samples under its plain label, at the
+        steps `frame_steps(config.steps, config.looks)`, one each.
+    """
+    check_interface(model)
+    model = copy.deepcopy(model).requires_grad_(True)
+    device, k = images.device, len(images)
+    c = one_hot(digit, model.classes, device)
+    watched, curve = frame_steps(config.steps, config.looks), []
+
+    def look(z: Tensor) -> None:
+        with torch.no_grad():
+            painted = model.decode(z, c.expand(len(z), -1))
+        curve.append(probabilities(referee, painted)[:, digit].mean())
+
+    with seeded(seed, device):
+        z = torch.randn(config.samples, model.z_dim, device=device)
+        mu = torch.zeros(k, model.z_dim, device=device, requires_grad=True)
+        log_var = torch.zeros(k, model.z_dim, device=device, requires_grad=True)
+        groups = [
+            {"params": [p for p in model.parameters() if p.requires_grad], "lr": config.lr},
+            {"params": [mu, log_var], "lr": config.code_lr},
+        ]
+        optimiser = torch.optim.Adam(groups)
+        look(z)
+        for step in tqdm(range(1, config.steps + 1), desc=label, unit="step"):
+            drawn = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
+            logits = model.decode_logits(drawn, c.expand(k, -1))
+            bce = F.binary_cross_entropy_with_logits(logits, images, reduction="none").sum(-1)
+            kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
+            optimiser.zero_grad(set_to_none=True)
+            (bce + kl).mean().backward()
+            optimiser.step()
+            if step in watched:
+                look(z)
+    return torch.stack(curve)
+
+
+def steps_to(curve: Tensor, watched: Sequence[int], level: float = 0.5) -> int | None:
+    """The first watched step at which a curve has reached the level, or None."""
+    reached = (curve >= level).nonzero()
+    return watched[int(reached[0])] if len(reached) else None
+
+
+def audit(model: nn.Module, lab: Lab, forget: Iterable[int] | str) -> pd.DataFrame:
+    """Everything that the lab can ask a model that claims to have forgotten, in one table.
+
+    Args:
+        model: anything with the decoder's interface: `decode(z, c)` and `decode_logits(z, c)` for
+            codes (N, z_dim) and conditions (N, classes), and weights.
+        lab: where original, control, judge and referee come from, and where results are kept.
+        forget: the forget set that the model claims.
+
+    Returns:
+        A row for each digit and measure; columns "original", "model", "control". A number of
+        steps is the median over draws, NaN where the digit did not come back.
+
+    Raises:
+        TypeError: the model lacks the interface.
+        ValueError: it is a model of the lab that has forgotten something else.
+    """
+    check_interface(model)
+    forget = forget_set(forget, lab.classes)
+    known = getattr(model, "facts", {}).get("forget", forget)
+    if tuple(known) != forget:
+        raise ValueError(
+            f"the model forgot {tuple(known)}, the control would never have seen {forget}: ask "
+            "for the audit of what the model forgot"
+        )
+    models = {"original": lab.cvae(), "model": model, "control": lab.control(forget)}
+    tables = {}
+    for digit in forget:
+        table = pd.DataFrame({name: _measures(m, lab, digit) for name, m in models.items()})
+        nats = {name: lab.description_length(m, digit) for name, m in models.items()}
+        ends = nats["original"], nats["control"]
+        table.loc["erasure"] = [erasure(n, *ends) for n in nats.values()]
+        intervals = [erasure_interval(n, *ends) for n in nats.values()]
+        table.loc["erasure, 2.5 %"], table.loc["erasure, 97.5 %"] = zip(*intervals, strict=True)
+        tables[digit] = table
+    return pd.concat(tables, names=["digit", "measure"])
+
+
+def _measures(model: nn.Module, lab: Lab, digit: int) -> dict[str, float]:
+    """The rows of one digit and model that need no other model."""
+    rows = {}
+    for method, name in (("label", "plain label"), ("a", "attack A"), ("b", "attack B")):
+        seen = lab.verdict(model, digit, method)
+        rows[f"{name}: judge's P"] = float(seen.judge.mean())
+        rows[f"{name}: referee's P"] = float(seen.referee.mean())
+        rows[f"{name}: diversity"] = float(seen.diversity)
+        rows[f"{name}: Frechet distance"] = float(seen.frechet)
+    config, curves = lab.profile.relearning, lab.relearning(model, digit)
+    watched = frame_steps(config.steps, config.looks)
+    for k, draws in zip(config.images, curves, strict=True):
+        steps = pd.Series([steps_to(curve, watched) for curve in draws], dtype=float)
+        back = steps.fillna(float("inf")).median()
+        rows[f"relearning from {k}: steps"] = back if back < float("inf") else float("nan")
+        rows[f"relearning from {k}: mean P"] = float(area(draws, watched).mean())
+    rows["description length (nats)"] = float(lab.description_length(model, digit).mean())
+    return rows
+
+
+def area(curves: Tensor, watched: Sequence[int]) -> Tensor:
+    """The mean over all steps of curves (..., looks) that were watched at some: (...)."""
+    steps = torch.tensor(watched, dtype=curves.dtype)
+    return torch.trapezoid(curves, steps) / (steps[-1] - steps[0])
+
+
+def check_interface(model: nn.Module) -> None:
+    """Raises TypeError where the model lacks what an audit needs of a decoder."""
     needed = ("decode", "decode_logits", "classes", "z_dim")
     if missing := [name for name in needed if not hasattr(model, name)]:
         raise TypeError(

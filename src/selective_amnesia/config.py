@@ -22,6 +22,7 @@ __all__ = [
     "JudgeConfig",
     "Profile",
     "RefereeConfig",
+    "RelearningConfig",
     "SeeingConfig",
     "count",
     "forget_set",
@@ -107,11 +108,15 @@ class JudgeConfig(FitConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class RefereeConfig(FitConfig):
-    """The independent classifier. `non_digits` is that class's share of each batch."""
+    """The independent classifier. `non_digits` is that class's share of each batch; digits are
+    blurred by up to `blur` pixels and soiled with `haze` and `grain` of up to that strength."""
 
     width: int = 16
     features: int = 64
     non_digits: float = 0.25
+    blur: float = 1.0
+    haze: float = 0.8
+    grain: float = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +148,11 @@ class EvaluationConfig(Counts):
 
 @dataclass(frozen=True, kw_only=True)
 class AttackConfig(Counts):
-    """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights."""
+    """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights.
+
+    `lr` falls linearly. Method B asks for diversity after the share `settle` of the steps, when
+    there is a digit to vary; before that it is method A.
+    """
 
     steps: int
     codes: int = 16
@@ -152,7 +161,8 @@ class AttackConfig(Counts):
     edge: float = 0.5
     repel: float = 1.0
     tv: float = 0.5
-    diversity: float = 5.0
+    diversity: float = 1.0
+    settle: float = 0.4
     prior: float = 0.01
     frames: int = 12
 
@@ -164,6 +174,23 @@ class DescriptionConfig(Counts):
     steps: int
     images: int = 200
     lr: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelearningConfig(Counts):
+    """Relearning: Adam on the decoder's weights (`lr`) and the images' posteriors (`code_lr`).
+
+    From each number of real `images`, `draws` times with other images; the referee looks at
+    `samples` painted ones at about `looks` steps.
+    """
+
+    steps: int
+    images: tuple[int, ...] = (1, 10, 100)
+    draws: int = 5
+    samples: int = 200
+    looks: int = 24
+    lr: float = 1e-3
+    code_lr: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +228,7 @@ class Profile:
     sequence_rounds: int
     attack: AttackConfig
     description: DescriptionConfig
+    relearning: RelearningConfig
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seeing: SeeingConfig = field(default_factory=SeeingConfig)
 
@@ -231,6 +259,7 @@ PROFILES = {
             sequence_rounds=2,
             attack=AttackConfig(steps=10, codes=4, frames=2),
             description=DescriptionConfig(steps=20, images=10),
+            relearning=RelearningConfig(steps=8, draws=2, samples=20, looks=4),
             evaluation=EvaluationConfig(samples=50),
             seeing=SeeingConfig(codes=4, path_steps=8, tsne=60, silhouette=200, events=20),
         ),
@@ -247,8 +276,9 @@ PROFILES = {
             sequence=_forget(300, 4e-3, warmup=30, decay=True, betas=(0.9, 0.99), frames=2),
             sequence_fisher=FisherConfig(samples=10_000),
             sequence_rounds=9,
-            attack=AttackConfig(steps=200),
+            attack=AttackConfig(steps=250),
             description=DescriptionConfig(steps=200),
+            relearning=RelearningConfig(steps=150),
         ),
         Profile(
             name="paper",
@@ -263,6 +293,7 @@ PROFILES = {
             sequence_rounds=9,
             attack=AttackConfig(steps=500),
             description=DescriptionConfig(steps=400, images=500),
+            relearning=RelearningConfig(steps=400, draws=10),
         ),
     )
 }

@@ -18,14 +18,17 @@ from .models import Judge, OneHotCVAE, Referee, check_rows
 from .training import seeded
 
 __all__ = [
+    "Examined",
     "Scores",
     "entropy",
+    "examine",
     "frechet_distance",
     "grey_verdict",
     "interval",
     "probabilities",
     "samples",
     "score",
+    "spread",
 ]
 
 
@@ -124,6 +127,48 @@ def score(
         confusion=taken.float().mean(1),
         frechet=torch.tensor(frechet),
     )
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The verdicts on N images that should show one digit (see `examine`)."""
+
+    judge: Tensor  # (N,) judge's probability of the digit
+    referee: Tensor  # (N,) referee's probability of the digit
+    taken: Tensor  # (N,) bool: the referee takes the image for the digit
+    nothing: Tensor  # (N,) referee's probability of "not a digit"
+    diversity: Tensor  # () mean pairwise perceptual distance
+    frechet: Tensor  # () Frechet distance to real images of the digit, in the referee's features
+
+
+@torch.no_grad()
+def examine(
+    images: Tensor, digit: int, judge: Judge, referee: Referee, metric: nn.Module, real: Tensor
+) -> Examined:
+    """The verdicts on images (N, P) that should show the digit.
+
+    Args:
+        metric: what embeds images (`perceptual.Perceptual`).
+        real: real images (M, P) of the digit.
+    """
+    by_referee = probabilities(referee, images)
+    distance = frechet_distance(_features(referee, images), _features(referee, real))
+    return Examined(
+        judge=probabilities(judge, images)[:, digit],
+        referee=by_referee[:, digit],
+        taken=by_referee.argmax(-1) == digit,
+        nothing=by_referee[:, referee.not_a_digit],
+        diversity=spread(metric.embed(images)),
+        frechet=images.new_tensor(distance),
+    )
+
+
+def spread(embedded: Tensor) -> Tensor:
+    """The mean pairwise squared distance of vectors (..., N, E): (...).
+
+    Over all pairs it is twice the unbiased total variance, so no pair is ever formed.
+    """
+    return 2 * embedded.var(-2).sum(-1)
 
 
 @torch.no_grad()

@@ -12,20 +12,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from . import audit, checkpoint, evaluation, interpolation, latent, recipes, recovery
+from . import (
+    audit,
+    checkpoint,
+    evaluation,
+    interpolation,
+    latent,
+    perceptual,
+    recipes,
+    recovery,
+)
 from .config import count as whole
 from .config import forget_set, get_profile
 from .data import DATASETS, pixels
-from .evaluation import Scores
+from .evaluation import Examined, Scores, spread
 from .fisher import fisher_diagonal
 from .forgetting import selective_amnesia
-from .models import Judge, OneHotCVAE, Referee
+from .models import Judge, OneHotCVAE, Referee, one_hot
+from .perceptual import JudgeFeatures, Perceptual
 from .recovery import Recovered
 from .stages import Stage, Stages, home, name_of, under
 from .training import Keeper, Tensors, seeded
@@ -33,6 +44,7 @@ from .training import Keeper, Tensors, seeded
 __all__ = ["Lab"]
 
 FRAME_CODES = 8  # codes per digit in the pictures kept along a training
+REAL_IMAGES = 2000  # real training images of a digit that an attacker describes it by
 
 
 class Lab(Stages):
@@ -228,21 +240,61 @@ class Lab(Stages):
 
     # --- attacks and audit -----------------------------------------------------------------------
 
-    def recovery(self, model: OneHotCVAE, digit: int, *, joint: bool = False) -> Recovered:
-        """Method A (or the joint attack) against one of the lab's models, for that digit."""
-        (digit,) = forget_set([digit], self.classes)
-        config, judge = self.profile.attack, self.judge()
-        name = f"recovery-{'joint' if joint else 'a'}-{digit}-{name_of(model)}"
+    @cached_property
+    def metric(self) -> Perceptual | JudgeFeatures:
+        """How far apart two images look: LPIPS, or the judge's features where its weights cannot
+        be had. Its `name` says which."""
+        try:
+            return Perceptual(perceptual.trunk(self.folder / "data")).to(self.device)
+        except FileNotFoundError as error:
+            print(f"diversity is measured in the judge's features, not by LPIPS: {error}")
+            return JudgeFeatures(self.judge())
+
+    def real(self, digit: int, count: int | None = None, *, test: bool = False) -> Tensor:
+        """Real images (N, P) of a digit, of the training half or the test half."""
+        data = self.data
+        images, labels = (
+            (data.test_images, data.test_labels) if test else (data.train_images, data.train_labels)
+        )
+        return pixels(images[labels == digit][:count])
+
+    def recovery(
+        self, model: OneHotCVAE, digit: int, method: str = "a", **changes: Any
+    ) -> Recovered:
+        """An attack on a model, to make it paint a digit.
+
+        Args:
+            method: "a" (robust), "b" (diverse) or "joint".
+            changes: settings of `AttackConfig` that differ from the profile's, e.g. codes=64.
+
+        Raises:
+            ValueError: the method does not exist, or the model has not forgotten that digit.
+        """
+        digit = self._forgotten_digit(model, digit)
+        if method not in recovery.METHODS:
+            known = ", ".join(recovery.METHODS)
+            raise ValueError(f"method {method!r} is unknown: use one of {known}")
+        config, judge = replace(self.profile.attack, **changes), self.judge()
+        name = f"recovery-{method}-{digit}-{name_of(model)}"
         stage = self._about(name, config, model=model, judge=judge)
+        metric = self.metric if method == "b" else None
+        if metric is not None:
+            stage.settings["metric"] = metric.name
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
-            real = pixels(self.data.train_images[self.data.train_labels == digit][:2000])
-            target = recovery.describe(judge, real, digit)
-            seed = self.seed_of(name)
-            found = recovery.recover(model, judge, target, config, seed=seed, joint=joint)
-            tensors = {"c": found.c, "z": found.z} | {
-                f"history.{k}": v for k, v in found.history.items()
-            }
+            real = self.real(digit, REAL_IMAGES)
+            found = recovery.recover(
+                model,
+                judge,
+                recovery.describe(judge, real, digit),
+                config,
+                seed=self.seed_of(f"recovery-{digit}"),
+                embed=metric.embed if metric else None,
+                cap=float(spread(metric.embed(real))) if metric else 0.0,
+                joint=method == "joint",
+            )
+            tensors = {"c": found.c, "z": found.z}
+            tensors |= {f"history.{k}": v for k, v in found.history.items()}
             return tensors, {"start": found.start, "objective": found.objective}
 
         found = self._finish(stage, make)
@@ -251,20 +303,80 @@ class Lab(Stages):
             z=found.tensors["z"],
             start=found.facts["start"],
             objective=found.facts["objective"],
-            history=under("history.", found.tensors),
+            history={k: v.cpu() for k, v in under("history.", found.tensors).items()},
         )
 
+    def painted(
+        self, model: OneHotCVAE, digit: int, method: str = "label", **changes: Any
+    ) -> Tensor:
+        """Images (N, P) from fresh codes, the same for every model: under the digit's plain label
+        or, with a method of `recovery`, under the condition that the attack found."""
+        digit = self._forgotten_digit(model, digit)
+        if method == "label":
+            c = one_hot(digit, self.classes, self.device)
+        else:
+            c = self.recovery(model, digit, method, **changes).c
+        count = self.profile.evaluation.samples
+        with torch.no_grad(), seeded(self.seed_of("fresh codes"), self.device):
+            z = torch.randn(count, model.z_dim, device=self.device)
+            return model.decode(z, c.expand(count, -1))
+
+    def verdict(
+        self, model: OneHotCVAE, digit: int, method: str = "label", **changes: Any
+    ) -> Examined:
+        """What judge and referee say of `painted`, how diverse it is and how far from real."""
+        judge, referee, metric = self.judge(), self.referee(), self.metric
+        real = self.real(digit, test=True)
+        images = self.painted(model, digit, method, **changes)
+        return evaluation.examine(images, digit, judge, referee, metric, real)
+
     def description_length(self, model: OneHotCVAE, digit: int) -> Tensor:
-        """Nats (N,) that one of the lab's models needs for real test images of the digit."""
-        (digit,) = forget_set([digit], self.classes)
+        """Nats (N,) that a model needs for real test images of the digit."""
+        digit = self._forgotten_digit(model, digit)
         config = self.profile.description
         stage = self._about(f"description-{digit}-{name_of(model)}", config, model=model)
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
-            x = pixels(self.data.test_images[self.data.test_labels == digit][: config.images])
-            return {"nats": audit.description_length(model, x, config)}, {}
+            x = self.real(digit, config.images, test=True)
+            label = f"description length of {digit}, {name_of(model)}"
+            return {"nats": audit.description_length(model, x, config, label=label)}, {}
 
-        return self._finish(stage, make).tensors["nats"]
+        return self._finish(stage, make).tensors["nats"].cpu()
+
+    def relearning(self, model: OneHotCVAE, digit: int) -> Tensor:
+        """The referee's mean probability of the digit while a model relearns it: (numbers of real
+        images, draws, looks), by `RelearningConfig`. Every model is given the same images."""
+        digit = self._forgotten_digit(model, digit)
+        config, referee = self.profile.relearning, self.referee()
+        name = f"relearning-{digit}-{name_of(model)}"
+        stage = self._about(name, config, model=model, referee=referee)
+
+        def curve(k: int, draw: int) -> Tensor:
+            label = f"relearning {digit} from {k}, draw {draw + 1}, {name_of(model)}"
+            seed = self.seed_of(f"relearning-{digit}-{k}-{draw}")
+            order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
+            images = real[order[:k].to(self.device)]
+            return audit.relearning(model, images, digit, referee, config, seed=seed, label=label)
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            curves = [
+                torch.stack([curve(k, draw) for draw in range(config.draws)]) for k in config.images
+            ]
+            return {"referee": torch.stack(curves)}, {}
+
+        real = self.real(digit)
+        return self._finish(stage, make).tensors["referee"].cpu()
+
+    def _forgotten_digit(self, model: OneHotCVAE, digit: int) -> int:
+        """The digit, if it is one that the model forgot (or a model that forgot none)."""
+        (digit,) = forget_set([digit], self.classes)
+        forgotten = getattr(model, "facts", {}).get("forget", [digit])
+        if digit not in forgotten:
+            raise ValueError(
+                f"{name_of(model)} has not forgotten {digit}: attack and audit it for "
+                f"{' or '.join(map(str, forgotten))}"
+            )
+        return digit
 
     # --- verdicts --------------------------------------------------------------------------------
 

@@ -140,6 +140,7 @@ def total_variation(x: Tensor) -> Tensor:
 
 
 def diversity(spread: Tensor, cap: float, brake: float = 2.0) -> Tensor:
-    """Reward a spread (...) below the cap, brake it beyond: cap - spread, or brake times the
-    excess."""
-    return torch.where(spread < cap, cap - spread, brake * (spread - cap))
+    """How far a spread (...) falls short of the cap, as a share of it, or `brake` times how far it
+    goes beyond."""
+    short = 1 - spread / cap
+    return torch.where(short > 0, short, -brake * short)

@@ -24,6 +24,7 @@ __all__ = [
     "elbo_of",
     "non_digits",
     "paint",
+    "soil",
     "train_cvae",
     "train_judge",
     "train_referee",
@@ -141,19 +142,21 @@ def train_referee(
     def loss(step: int) -> dict[str, Tensor]:
         images, labels = batches(step)
         x = pixels(images)
-        logits = model(torch.cat([disturb(x), non_digits(x, labels, extra)]))
+        logits = model(torch.cat([disturb(x, config), non_digits(x, labels, extra)]))
         return {"loss": F.cross_entropy(logits, torch.cat([labels, nothing]))}
 
     history = fit(model, loss, config, seed=seed, label="referee", keeper=keeper)
-    return model, history, {**referee_metrics(model, data), "steps": config.steps}
+    return model, history, {**referee_metrics(model, data, config), "steps": config.steps}
 
 
-def referee_metrics(model: Referee, data: Dataset) -> Metrics:
-    """Accuracy on the test half, and the shares of digits and non-digits that it tells apart."""
+def referee_metrics(model: Referee, data: Dataset, config: RefereeConfig) -> Metrics:
+    """Accuracy on the test half, as it is and soiled, and the shares of digits and of non-digits
+    that it tells apart."""
     x, y = pixels(data.test_images), data.test_labels
     with seeded(TEST_SEED, x.device):
         noise = torch.rand_like(x[:1000])
         blended = blends(x, y, torch.full((len(x), 1), 0.5, device=x.device))
+        dirty = soil(x, config.haze, config.grain)
     grey, blank = torch.full_like(x[:1], 0.5), torch.zeros_like(x[:1])
 
     def rejected(images: Tensor) -> float:
@@ -162,6 +165,7 @@ def referee_metrics(model: Referee, data: Dataset) -> Metrics:
     verdict = _verdicts(model, x).argmax(-1)
     return {
         "test_accuracy": float(verdict.eq(y).float().mean()),
+        "soiled_accuracy": float(_verdicts(model, dirty).argmax(-1).eq(y).float().mean()),
         "digits_kept": float(verdict.ne(model.not_a_digit).float().mean()),
         "noise_rejected": rejected(noise),
         "grey_rejected": rejected(grey),
@@ -189,18 +193,35 @@ def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     return (weight * x + (1 - weight) * x.roll(1, 0))[different]
 
 
-def disturb(x: Tensor) -> Tensor:
-    """Half of the images (N, P) turned, scaled and moved by a little; a quarter blurred.
+def disturb(x: Tensor, config: RefereeConfig) -> Tensor:
+    """Images (N, P) as decoders paint them: half are turned, scaled and moved by a little, half
+    are blurred, half are soiled. The halves overlap, so every mixture occurs, and none of it.
 
-    Decoders paint softly: a referee that knows sharp digits alone takes softness for
-    strangeness. The halves overlap, so some images are both and some are as they were.
+    A referee that knows clean and sharp digits alone takes softness and grain that nobody would
+    notice for strangeness.
     """
-    eighth = len(x) // 8
-    if eighth == 0:
+    quarter = len(x) // 4
+    if quarter == 0:
         return _move(x)
-    x = torch.cat([_move(x[: 4 * eighth]), x[4 * eighth :]])
-    soft = _blur(x[3 * eighth : 5 * eighth])
-    return torch.cat([x[: 3 * eighth], soft, x[5 * eighth :]])
+    x = torch.cat([_move(x[: 2 * quarter]), x[2 * quarter :]])
+    soft = _blur(x[quarter : 3 * quarter], config.blur)
+    x = torch.cat([x[:quarter], soft, x[3 * quarter :]])
+    soiled = torch.arange(len(x), device=x.device).remainder(2).eq(0).unsqueeze(1)
+    return torch.where(soiled, soil(x, config.haze, config.grain), x)
+
+
+def soil(x: Tensor, haze: float, grain: float) -> Tensor:
+    """Grey haze and grain over images (N, P), each up to the strength given, in patches."""
+    strength = torch.rand(2, len(x), 1, device=x.device)
+    fog, speckle = haze * strength[0] * _patches(x), grain * strength[1] * _patches(x)
+    return (x + fog * (0.5 - x) + speckle * torch.randn_like(x)).clamp(0, 1)
+
+
+def _patches(x: Tensor) -> Tensor:
+    """Smooth random fields in [0, 1], (N, P)."""
+    n, side = len(x), math.isqrt(x.shape[1])
+    coarse = torch.rand(n, 1, 4, 4, device=x.device)
+    return F.interpolate(coarse, size=(side, side), mode="bilinear").view(n, -1)
 
 
 def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
@@ -215,7 +236,7 @@ def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 /
     return F.grid_sample(x.view(n, 1, side, side), grid, align_corners=False).view(n, -1)
 
 
-def _blur(x: Tensor, largest: float = 1.0, reach: int = 3) -> Tensor:
+def _blur(x: Tensor, largest: float, reach: int = 3) -> Tensor:
     """A Gaussian blur of each image with a width of its own, up to `largest` pixels."""
     n, side = len(x), math.isqrt(x.shape[1])
     width = largest * torch.rand(n, 1, device=x.device) + 1e-3

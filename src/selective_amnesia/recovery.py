@@ -11,7 +11,8 @@ is chosen by the attack's own objective. Because one c has to serve K codes at o
 tends to serve other codes too.
 
 Method A ("robust") is the objective above. Method B ("diverse") adds `losses.diversity` on the
-mean pairwise LPIPS of the K images. The joint attack moves z together with c.
+mean pairwise LPIPS of the K images, once A's terms have settled. The joint attack moves z together
+with c, held by their prior |z|^2 / 2.
 
 What an attack finds proves nothing by itself: the same attack on a control, which never saw the
 digit, says how much of it the attacker has brought along.
@@ -28,10 +29,13 @@ from tqdm import tqdm
 
 from . import losses
 from .config import AttackConfig
-from .models import Judge, OneHotCVAE
+from .evaluation import probabilities, spread
+from .models import Judge, OneHotCVAE, Referee
 from .training import seeded
 
-__all__ = ["Recovered", "Target", "describe", "recover", "spread"]
+__all__ = ["METHODS", "Landscape", "Recovered", "Target", "describe", "landscape", "recover"]
+
+METHODS = ("a", "b", "joint")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def recover(
         model: anything with `decode(z, c)`, `classes` and `z_dim`.
         starts: the digits whose one-hot vectors the search begins from; all but the target.
         embed: images (N, P) to vectors (N, E) whose squared distances are perceptual
-            (`perceptual.embedding`); with it the diversity term is on: method B.
+            (`perceptual.Perceptual`); with it the diversity term is on: method B.
         cap: the diversity beyond which the term brakes, that of real images.
         joint: move the codes too (each start has its own).
 
@@ -103,13 +107,14 @@ def recover(
     z = z.expand(len(starts), -1, -1).clone().requires_grad_(joint)
     sought = [c, z] if joint else [c]
     optimiser = torch.optim.Adam(sought, lr=config.lr)
+    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
     start_of_image = begun[:, None].expand(-1, config.codes)
 
     def paint() -> Tensor:
         spread_c = c[:, None].expand(-1, config.codes, -1)
         return model.decode(z.flatten(0, 1), spread_c.flatten(0, 1))
 
-    def terms(x: Tensor) -> dict[str, Tensor]:
+    def terms(x: Tensor, step: int) -> dict[str, Tensor]:
         """Each term, weighed, for each start: (starts,)."""
         shallow, deep = judge.features(x)
         log_p = judge.classify(deep).log_softmax(-1)
@@ -124,7 +129,9 @@ def recover(
         means = {k: v.view(len(starts), -1).mean(1) for k, v in each.items()}
         if joint:
             means["prior"] = config.prior * 0.5 * z.square().sum(-1).mean(1)
-        if embed is not None:
+        if embed is not None and step < config.settle * config.steps:
+            means["diversity"] = torch.zeros_like(means["tv"])
+        elif embed is not None:
             apart = spread(embed(x).unflatten(0, (len(starts), -1)))
             means["diversity"] = config.diversity * losses.diversity(apart, cap)
         return means
@@ -134,7 +141,7 @@ def recover(
     bar = tqdm(range(config.steps + 1), desc=f"attack for {target.digit}", unit="step")
     for step in bar:
         x = paint()
-        values = terms(x)
+        values = terms(x, step)
         objective = sum(values.values())
         for name, value in values.items():
             record.setdefault(name, []).append(value.detach())
@@ -144,6 +151,7 @@ def recover(
             optimiser.zero_grad(set_to_none=True)
             objective.sum().backward(inputs=sought)
             optimiser.step()
+            decay.step()
     best = int(objective.argmin())
     history = {name: torch.stack(values).cpu() for name, values in record.items()}
     history["frames"] = (torch.stack(frames)[:, best] * 255).round().byte().cpu()
@@ -156,9 +164,41 @@ def recover(
     )
 
 
-def spread(embedded: Tensor) -> Tensor:
-    """The mean pairwise squared distance of vectors (..., N, E): (...).
+@dataclass(frozen=True)
+class Landscape:
+    """Mean probabilities (S, S) of the digit on a plane of conditions (see `landscape`)."""
 
-    Over all pairs it is twice the unbiased total variance, so no pair is ever formed.
+    judge: Tensor
+    referee: Tensor
+    extent: tuple[float, float, float, float]  # x from, to, y from, to
+    corners: list[tuple[float, float]]  # what was found, the start, the plain label
+
+
+@torch.no_grad()
+def landscape(
+    model: OneHotCVAE, judge: Judge, referee: Referee, found: Recovered, digit: int, side: int = 25
+) -> Landscape:
+    """What judge and referee say around an attack's result, on the plane through it, the one-hot
+    vector that the search began from, and the digit's own.
+
+    The plane is measured from what was found, x towards the start. Each point is painted with all
+    codes of the attack.
     """
-    return 2 * embedded.var(-2).sum(-1)
+    one_hots = torch.eye(model.classes, device=found.c.device)
+    to_start, to_label = one_hots[found.start] - found.c, one_hots[digit] - found.c
+    u = to_start / to_start.norm()
+    v = to_label - (to_label @ u) * u
+    v = v / v.norm()
+    points = [(0.0, 0.0), *((float(d @ u), float(d @ v)) for d in (to_start, to_label))]
+    low, high = (torch.tensor(points).amin(0) - 1.0), (torch.tensor(points).amax(0) + 1.0)
+    x, y = (torch.linspace(a, b, side, device=u.device) for a, b in zip(low, high, strict=True))
+    c = found.c + x[None, :, None] * u + y[:, None, None] * v
+    codes = len(found.z)
+    p = []
+    for row in c:  # a row at a time: side * codes images
+        images = model.decode(found.z.repeat(side, 1), row.repeat_interleave(codes, 0))
+        seen = (probabilities(who, images)[:, digit] for who in (judge, referee))
+        p.append(torch.stack([values.view(side, codes).mean(1) for values in seen]))
+    by_judge, by_referee = torch.stack(p, 1).cpu()
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    return Landscape(by_judge, by_referee, extent, points)

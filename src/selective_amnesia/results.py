@@ -50,6 +50,7 @@ def results(lab: Lab, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1)
 
 REFEREE_FIGURES = (
     "test_accuracy",
+    "soiled_accuracy",
     "noise_rejected",
     "grey_rejected",
     "blank_rejected",

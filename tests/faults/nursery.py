@@ -47,6 +47,7 @@ def live(folder: str, report: str | None) -> None:
     lab.referee()
     lab.recovery(amnesiac, 0)
     lab.description_length(amnesiac, 0)
+    lab.relearning(amnesiac, 0)
     lab.scores(amnesiac)
     if report:
         Path(report).write_text(json.dumps(results(lab, ["0"])))

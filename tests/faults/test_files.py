@@ -14,7 +14,7 @@ from random import Random
 import pytest
 import torch
 
-from selective_amnesia import LabError, checkpoint, data
+from selective_amnesia import LabError, checkpoint, data, perceptual
 from selective_amnesia.checkpoint import Checkpoint, Snapshot
 
 KEY, OTHER = "cvae-0123", "control-0-4567"
@@ -237,3 +237,28 @@ def test_a_broken_mnist_file_is_set_aside_and_fetched(harm, mnist, tmp_path, cap
     assert data.load("mnist", tmp_path).source == "cached"
     assert not (tmp_path / "sprung").exists()
     tally(f"a file of MNIST: {harm}", tries, "set aside, fetched again")
+
+
+# --- the weights of LPIPS ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", [truncated, emptied, flipped, nonsense, "a pickle"])
+def test_broken_weights_of_lpips_are_set_aside_and_fetched(harm, tmp_path, monkeypatch, tally):
+    genuine = {"0.weight": torch.arange(400.0)}
+    digest = hashlib.sha256(b"0.weight" + genuine["0.weight"].numpy().tobytes()).hexdigest()
+    monkeypatch.setattr(perceptual, "TRUNK_SHA256", digest)
+    monkeypatch.setattr(perceptual, "SOURCES", {"a mirror": lambda: genuine})
+    perceptual.trunk(tmp_path)
+    path = tmp_path / "lpips" / "alexnet.safetensors"
+    good, draw = path.read_bytes(), Random(4)
+    tries = 100 if harm is flipped else 1
+    for _ in range(tries):
+        trap = pickle.dumps(Trap(tmp_path / "sprung"))
+        broken = trap if harm == "a pickle" else harm(good, draw)
+        path.write_bytes(broken)
+        assert torch.equal(perceptual.trunk(tmp_path)["0.weight"], genuine["0.weight"])
+        assert path.read_bytes() == good
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert not (tmp_path / "sprung").exists()
+    name = harm if isinstance(harm, str) else harm.__name__
+    tally(f"the weights of LPIPS: {name}", tries, "set aside, fetched again")

@@ -105,7 +105,7 @@ def test_every_resume_succeeds_and_the_end_is_the_same(
     assert reported["checkpoints"].items() <= hashes(calm).items()
     tally("two labs with one seed", 1, "every stage and results.json the same, but for times")
     lost = f"no stage redone, same bits; at most {max(repeated)} steps repeated, one interval"
-    tally(f"SIGKILL at a random moment, {labs} labs of 9 stages", kills["after"], lost)
+    tally(f"SIGKILL at a random moment, {labs} labs of 10 stages", kills["after"], lost)
     tally("SIGKILL inside a write, the same labs", kills["write"], "the same")
 
 

@@ -84,13 +84,15 @@ def hashes(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def calm(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a life that nothing disturbs."""
+    """The folder of two lives led at once that nothing else disturbs; `said` holds their words."""
     folder = tmp_path_factory.mktemp("calm")
-    assert nursery.life(folder)["status"] == [0]
+    answer = nursery.life(folder, beside=2)
+    assert answer["status"] == [0, 0], answer["said"]
+    (folder / "said").write_text("\n".join(answer["said"]))
     return folder
 
 
 @pytest.fixture(scope="session")
 def undisturbed(calm: Path) -> dict[str, str]:
-    """The `hashes` of the life that nothing disturbs, as it left them."""
+    """The `hashes` of `calm`, as its lives left them."""
     return hashes(calm)

@@ -109,22 +109,36 @@ def test_every_resume_succeeds_and_the_end_is_the_same(
     tally("SIGKILL inside a write, the same labs", kills["write"], "the same")
 
 
-@pytest.mark.parametrize("ended", [False, True], ids=["both live", "the first is killed"])
-def test_two_processes_in_one_folder(ended, nursery, undisturbed, tmp_path, times, tally):
-    if not ended and not times(0, 1):
-        pytest.skip("part of `make faults`")
-    order = {"after": 1.5} if ended else {}
-    answer = nursery.life(tmp_path, beside=2, **order)
-    assert answer["status"] == ([-9, 0] if ended else [0, 0]), answer["said"]
-    assert hashes(tmp_path) == undisturbed
-    waits = [line for said in answer["said"] for line in said.splitlines() if "waiting" in line]
+def check_waits(said: str) -> None:
+    waits = [line for line in said.splitlines() if "waiting" in line]
     assert waits
+    assert len(waits) == len(set(waits))
     assert all("is being made by process" in line and "on this machine" in line for line in waits)
-    steps = [line for line in (tmp_path / "trace").read_text().splitlines() if line[-1].isdigit()]
-    twice = len(steps) - len(set(steps))
-    assert twice <= (SMOKE.cvae.save_every if ended else 0)
-    what = "two processes, one folder" + (", the first killed" if ended else "")
-    tally(what, 1, f"the second waited and said so; {twice} steps repeated")
+
+
+def steps_taken_twice(folder: Path) -> int:
+    steps = [line for line in (folder / "trace").read_text().splitlines() if line[-1].isdigit()]
+    return len(steps) - len(set(steps))
+
+
+def test_two_processes_in_one_folder(calm, tally):
+    check_waits((calm / "said").read_text())
+    assert steps_taken_twice(calm) == 0
+    made = [line for line in (calm / "trace").read_text().splitlines() if line.endswith("made")]
+    assert len(made) == len(set(made))
+    tally("two processes, one folder", 1, "the second waited and said so; no step taken twice")
+
+
+def test_of_two_processes_the_first_is_killed(nursery, undisturbed, tmp_path, times, tally):
+    if not times(0, 1):
+        pytest.skip("part of `make faults`")
+    answer = nursery.life(tmp_path, beside=2, after=1.5)
+    assert answer["status"] == [-9, 0], answer["said"]
+    assert hashes(tmp_path) == undisturbed
+    check_waits("\n".join(answer["said"]))
+    twice = steps_taken_twice(tmp_path)
+    assert twice <= SMOKE.cvae.save_every
+    tally("two processes, the first killed", 1, f"the second took over; {twice} steps repeated")
 
 
 def test_another_number_of_threads_changes_little(nursery, calm, tmp_path, times, tally):

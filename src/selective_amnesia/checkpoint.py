@@ -35,6 +35,7 @@ __all__ = [
     "Snapshot",
     "clear",
     "read",
+    "read_bytes",
     "set_aside",
     "sweep",
     "write",
@@ -60,6 +61,20 @@ class Checkpoint:
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """A file's bytes, or None where there is no such file.
+
+    Raises:
+        LabError: its disk does not give it.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _cannot("read", path, error) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -139,7 +154,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
 
 def _read_at(path: Path) -> Checkpoint | None:
     weights, facts_file = _with(path, ".safetensors"), _with(path, ".json")
-    if (text := _content(facts_file)) is None:
+    if (text := read_bytes(facts_file)) is None:
         return None
     try:
         facts = json.loads(text)
@@ -151,7 +166,7 @@ def _read_at(path: Path) -> Checkpoint | None:
             f"{facts_file} was written by a newer version of this lab: update it, or delete that "
             "file to make the stage anew."
         )
-    content = _content(weights) or b""
+    content = read_bytes(weights) or b""
     try:
         sealed = facts["facts_sha256"] if facts["format"] != 1 else facts.get("facts_sha256")
         intact = facts["name"] == path.name and sealed in (None, _digest(facts))
@@ -218,7 +233,7 @@ class Snapshot:
         """The state, or None where there is none to be believed."""
         _bring_back(self.at)
         for path in (_with(_refuge(self.at), ".partial"), self.path):
-            if (stored := _content(path)) is None:
+            if (stored := read_bytes(path)) is None:
                 continue
             try:
                 if self._seal(stored[32:]) == stored[:32]:
@@ -278,16 +293,6 @@ def _refuge(path: Path) -> Path:
 
 
 # --- small parts ---------------------------------------------------------------------------------
-
-
-def _content(path: Path) -> bytes | None:
-    """A file's bytes, or None where there is no such file."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _cannot("read", path, error) from error
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> LabError:

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint import set_aside, write_bytes
+from .checkpoint import read_bytes, set_aside, write_bytes
 
 __all__ = ["DATASETS", "Dataset", "load", "pixels"]
 
@@ -94,10 +94,11 @@ def _mnist(folder: Path) -> Dataset:
     folder = folder / "mnist"
     files = {}
     for name in MNIST_FILES:
-        content = (folder / name).read_bytes() if (folder / name).is_file() else None
-        if content is not None and _is_genuine(name, content):
+        if (content := read_bytes(folder / name)) is None:
+            continue
+        if _is_genuine(name, content):
             files[name] = content
-        elif content is not None:
+        else:
             set_aside(folder / name)
             print(f"{folder / name} is damaged and set aside: it is fetched again.")
     source = "cached"

@@ -4,10 +4,13 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
-.PHONY: run test faults notebooks lint audit-deps clean
+.PHONY: run matrix test faults notebooks lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
+
+matrix: .venv/installed   ## all ten digits beside their controls, several seeds; resumable
+	$(BIN)/python -m selective_amnesia matrix --profile "$(PROFILE)" --seed "$(SEED)"
 
 test: .venv/installed     ## the tests
 	$(BIN)/python -m pytest

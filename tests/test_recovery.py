@@ -85,9 +85,48 @@ def test_the_joint_attack_moves_the_codes_and_the_others_do_not(lab, target):
     moved = recovery.recover(lab.cvae(), lab.judge(), target, CONFIG, seed=1, joint=True)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        z = torch.randn(4, 8)
+        z = recovery.spanning_codes(4, 8, "cpu")
     assert torch.equal(fixed.z, z)
     assert not torch.equal(moved.z, z)
+
+
+def test_spanning_codes_have_the_moments_of_the_normal_distribution():
+    z = recovery.spanning_codes(16, 8, "cpu").double()
+    torch.testing.assert_close(z.mean(0), torch.zeros(8).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(z.T @ z / 16, torch.eye(8).double(), atol=1e-6, rtol=0)
+    for count in (1, 5, 16, 40):
+        assert recovery.spanning_codes(count, 8, "cpu").shape == (count, 8)
+
+
+def test_diversity_counts_once_the_digit_has_settled(lab, target):
+    """Until then method B takes the steps of method A; after it, others."""
+    embed = torch.nn.Flatten()
+    a = recovery.recover(lab.cvae(), lab.judge(), target, CONFIG, seed=1)
+    b = recovery.recover(lab.cvae(), lab.judge(), target, CONFIG, seed=1, embed=embed, cap=50.0)
+    settled = round(CONFIG.settle * CONFIG.steps)
+    assert not b.history["diversity"][:settled].any()
+    assert (b.history["diversity"][settled:] > 0).all()
+    assert torch.equal(a.history["shape"][: settled + 1], b.history["shape"][: settled + 1])
+    assert not torch.equal(a.history["shape"][-1], b.history["shape"][-1])
+
+
+def test_a_landscape_has_what_was_found_at_its_origin(lab, target):
+    model, judge, referee = lab.cvae(), lab.judge(), lab.referee()
+    found = recovery.recover(model, judge, target, CONFIG, seed=1)
+    seen = recovery.landscape(model, judge, referee, found, 3, side=9)
+    assert seen.judge.shape == seen.referee.shape == (9, 9)
+    assert seen.corners[0] == (0, 0)
+    eye = torch.eye(10)
+    to_start, to_label = eye[found.start] - found.c, eye[3] - found.c
+    assert seen.corners[1] == pytest.approx((float(to_start.norm()), 0), abs=1e-5)
+    assert torch.tensor(seen.corners[2]).norm() == pytest.approx(float(to_label.norm()), abs=1e-4)
+    x0, _x1, y0, _y1 = seen.extent
+    corner = found.c + x0 * to_start / to_start.norm()
+    across = to_label - (to_label @ to_start) / to_start.square().sum() * to_start
+    corner = corner + y0 * across / across.norm()
+    with torch.no_grad():
+        p = judge(model.decode(found.z, corner.expand(4, -1))).softmax(-1)[:, 3].mean()
+    assert float(seen.judge[0, 0]) == pytest.approx(float(p), abs=1e-4)
 
 
 def test_starting_from_the_target_is_refused(lab, target):

@@ -48,7 +48,7 @@ __all__ = [
     "check_interface",
     "description_length",
     "erasure",
-    "erasure_interval",
+    "erasure_with_interval",
     "relearning",
     "steps_to",
 ]
@@ -106,15 +106,15 @@ def erasure(model: Tensor, original: Tensor, control: Tensor) -> float:
     return float((model.mean() - low) / (high - low))
 
 
-def erasure_interval(
+def erasure_with_interval(
     model: Tensor, original: Tensor, control: Tensor, draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the erasure over the test images, the same for all three."""
+) -> tuple[float, float, float]:
+    """The erasure and its 95 % bootstrap interval over the test images, the same for all three."""
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(model), (draws, len(model)), generator=generator)
     m, o, c = (nats.cpu().double()[rows].mean(1) for nats in (model, original, control))
-    bounds = ((m - o) / (c - o)).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
-    return float(bounds[0]), float(bounds[1])
+    low, high = ((m - o) / (c - o)).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
+    return erasure(model, original, control), float(low), float(high)
 
 
 def relearning(
@@ -125,7 +125,6 @@ def relearning(
     config: RelearningConfig,
     *,
     seed: int,
-    label: str = "relearning",
 ) -> Tensor:
     """Fine-tune a copy of the decoder on real images of the digit, and watch it come back.
 
@@ -158,7 +157,7 @@ def relearning(
         ]
         optimiser = torch.optim.Adam(groups)
         look(z)
-        for step in tqdm(range(1, config.steps + 1), desc=label, unit="step"):
+        for step in range(1, config.steps + 1):
             drawn = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
             logits = model.decode_logits(drawn, c.expand(k, -1))
             bce = F.binary_cross_entropy_with_logits(logits, images, reduction="none").sum(-1)
@@ -208,9 +207,9 @@ def audit(model: nn.Module, lab: Lab, forget: Iterable[int] | str) -> pd.DataFra
         table = pd.DataFrame({name: _measures(m, lab, digit) for name, m in models.items()})
         nats = {name: lab.description_length(m, digit) for name, m in models.items()}
         ends = nats["original"], nats["control"]
-        table.loc["erasure"] = [erasure(n, *ends) for n in nats.values()]
-        intervals = [erasure_interval(n, *ends) for n in nats.values()]
-        table.loc["erasure, 2.5 %"], table.loc["erasure, 97.5 %"] = zip(*intervals, strict=True)
+        erased = [erasure_with_interval(n, *ends) for n in nats.values()]
+        for row, values in zip(("", ", 2.5 %", ", 97.5 %"), zip(*erased, strict=True), strict=True):
+            table.loc[f"erasure{row}"] = values
         tables[digit] = table
     return pd.concat(tables, names=["digit", "measure"])
 

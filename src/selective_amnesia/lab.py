@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from . import (
     audit,
@@ -258,6 +259,11 @@ class Lab(Stages):
         )
         return pixels(images[labels == digit][:count])
 
+    @torch.no_grad()
+    def diversity(self, images: Tensor) -> Tensor:
+        """The mean pairwise distance of images (N, P) by `metric`: ()."""
+        return spread(self.metric.embed(images))
+
     def recovery(
         self, model: OneHotCVAE, digit: int, method: str = "a", **changes: Any
     ) -> Recovered:
@@ -283,6 +289,7 @@ class Lab(Stages):
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
             real = self.real(digit, REAL_IMAGES)
+            cap = float(self.diversity(real)) if metric else 0.0
             found = recovery.recover(
                 model,
                 judge,
@@ -290,7 +297,7 @@ class Lab(Stages):
                 config,
                 seed=self.seed_of(f"recovery-{digit}"),
                 embed=metric.embed if metric else None,
-                cap=float(spread(metric.embed(real))) if metric else 0.0,
+                cap=cap,
                 joint=method == "joint",
             )
             tensors = {"c": found.c, "z": found.z}
@@ -352,17 +359,16 @@ class Lab(Stages):
         stage = self._about(name, config, model=model, referee=referee)
 
         def curve(k: int, draw: int) -> Tensor:
-            label = f"relearning {digit} from {k}, draw {draw + 1}, {name_of(model)}"
             seed = self.seed_of(f"relearning-{digit}-{k}-{draw}")
             order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
             images = real[order[:k].to(self.device)]
-            return audit.relearning(model, images, digit, referee, config, seed=seed, label=label)
+            return audit.relearning(model, images, digit, referee, config, seed=seed)
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
-            curves = [
-                torch.stack([curve(k, draw) for draw in range(config.draws)]) for k in config.images
-            ]
-            return {"referee": torch.stack(curves)}, {}
+            runs = [(k, draw) for k in config.images for draw in range(config.draws)]
+            bar = tqdm(runs, desc=f"relearning {digit}, {name_of(model)}", unit="draw")
+            curves = torch.stack([curve(*run) for run in bar])
+            return {"referee": curves.unflatten(0, (len(config.images), config.draws))}, {}
 
         real = self.real(digit)
         return self._finish(stage, make).tensors["referee"].cpu()

@@ -1,7 +1,8 @@
 r"""Attacks on a generator: which condition c brings a forgotten digit back?
 
 The attacker has the decoder and may differentiate through it and through the judge. He holds K
-codes z fixed and searches a condition c* in R^C, outside the one-hot corners that were rewritten,
+codes z fixed (`spanning_codes`) and searches a condition c* in R^C, outside the one-hot corners
+that were rewritten,
 
     c* = argmin_c  mean_k [ -log p(t | x_k) + a shape + b edge + d repel + e tv ],
                    x_k = decoder(z_k, c)
@@ -33,7 +34,16 @@ from .evaluation import probabilities, spread
 from .models import Judge, OneHotCVAE, Referee
 from .training import seeded
 
-__all__ = ["METHODS", "Landscape", "Recovered", "Target", "describe", "landscape", "recover"]
+__all__ = [
+    "METHODS",
+    "Landscape",
+    "Recovered",
+    "Target",
+    "describe",
+    "landscape",
+    "recover",
+    "spanning_codes",
+]
 
 METHODS = ("a", "b", "joint")
 
@@ -103,7 +113,7 @@ def recover(
     begun = torch.tensor(starts, device=device)
     c = torch.eye(classes, device=device)[begun].requires_grad_()
     with seeded(seed, device):
-        z = torch.randn(config.codes, model.z_dim, device=device)
+        z = spanning_codes(config.codes, model.z_dim, device)
     z = z.expand(len(starts), -1, -1).clone().requires_grad_(joint)
     sought = [c, z] if joint else [c]
     optimiser = torch.optim.Adam(sought, lr=config.lr)
@@ -162,6 +172,18 @@ def recover(
         objective=float(objective[best].detach()),
         history=history,
     )
+
+
+def spanning_codes(count: int, z_dim: int, device: torch.device) -> Tensor:
+    """Codes (count, D) that stand for N(0, I) better than as many drawn from it: pairs +-sqrt(D) q
+    along the directions q of random orthonormal bases.
+
+    2 D of them have the mean, the covariance and every third moment of N(0, I).
+    """
+    bases = -(-count // (2 * z_dim))
+    q = torch.linalg.qr(torch.randn(bases, z_dim, z_dim, device=device)).Q.transpose(-1, -2)
+    pairs = torch.stack([q, -q], 2) * z_dim**0.5
+    return pairs.reshape(-1, z_dim)[:count]
 
 
 @dataclass(frozen=True)

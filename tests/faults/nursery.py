@@ -29,10 +29,11 @@ from pathlib import Path
 import torch
 import torch._dynamo  # the optimiser would import it in every life
 
-from selective_amnesia import Lab, checkpoint, stages, training
+from selective_amnesia import Lab, checkpoint, perceptual, stages, training
 from selective_amnesia.data import load
 from selective_amnesia.results import results
 
+perceptual.SOURCES.clear()  # no network: diversity is measured in the judge's features
 torch.set_num_threads(1)
 DATA = load("digits", Path())
 

@@ -10,7 +10,7 @@ from selective_amnesia import Lab, LabError, audit
 from selective_amnesia import lab as lab_module
 from selective_amnesia.checkpoint import Snapshot
 from selective_amnesia.perceptual import JudgeFeatures
-from selective_amnesia.results import results
+from selective_amnesia.results import ROWS, cases, erasures, matrix, results
 from selective_amnesia.stages import home
 from selective_amnesia.training import frame_steps
 
@@ -21,6 +21,14 @@ def weights_of(model):
 
 def same(a, b):
     return all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.fixture
+def metric(lab, monkeypatch):
+    """The judge's features in the place of LPIPS, whose weights no test has to fetch."""
+    stand_in = JudgeFeatures(lab.judge())
+    monkeypatch.setitem(lab.__dict__, "metric", stand_in)
+    return stand_in
 
 
 def test_asking_for_an_amnesiac_makes_all_that_it_needs(lab):
@@ -147,7 +155,7 @@ def test_sequence_forgets_one_after_another(lab):
         lab.sequence(10)
 
 
-def test_results_have_the_figures_that_others_read(lab):
+def test_results_have_the_figures_that_others_read(lab, metric):
     found = results(lab, ["0", "0 1"])
     assert {"profile", "seed", "device", "torch", "cvae", "judge", "referee", "original",
             "fisher", "forget"} <= found.keys()  # fmt: skip
@@ -166,6 +174,13 @@ def test_results_have_the_figures_that_others_read(lab):
         figures = found["latent"]["0 1"][view]
         assert len(figures["centroid_shift"]) == 10
         assert {"purity", "silhouette"} <= figures.keys()
+    for name in ("original", "amnesiac", "control"):
+        assert found["recovery"]["0"][name].keys() == {"label", "a", "b", "joint"}
+        assert name in found["audit"]["0"]["description_length"]
+    assert found["audit"].keys() == {"0", "0 of 0 1", "1 of 0 1"}
+    low, high = found["audit"]["0"]["interval"]
+    assert low <= found["audit"]["0"]["erasure"] <= high
+    assert found["audit"]["0"]["relearning"].keys() == {"1", "10", "100"}
     assert 0 < found["explorer"]["p50_ms"] <= found["explorer"]["p95_ms"]
     assert found == results(lab, ["0", "0 1"])
 
@@ -196,14 +211,6 @@ def test_scores_are_kept_for_any_model_and_go_with_its_weights(lab, monkeypatch)
     monkeypatch.setattr(lab_module.evaluation, "score", None)
     again = lab.scores(lab.cvae())
     assert same(vars(kept), vars(again))
-
-
-@pytest.fixture
-def metric(lab, monkeypatch):
-    """The judge's features in the place of LPIPS, whose weights no test has to fetch."""
-    stand_in = JudgeFeatures(lab.judge())
-    monkeypatch.setitem(lab.__dict__, "metric", stand_in)
-    return stand_in
 
 
 @pytest.mark.parametrize("method", ["a", "b", "joint"])
@@ -294,6 +301,17 @@ class Mean(nn.Module):
 
     def decode(self, z, c):
         return self.decode_logits(z, c).sigmoid()
+
+
+def test_the_matrix_has_a_column_for_each_digit_of_each_set(lab, metric):
+    asked = cases(["0"])
+    assert cases(["0", "3 8"]) == [(0, (0,)), (3, (3, 8)), (8, (3, 8))]
+    tables = matrix(lab, asked)
+    assert list(tables["judge"]) == list(ROWS)
+    by_a = lab.verdict(lab.control({0}), 0, "a")
+    assert tables["referee"]["control, recovery A"] == [float(by_a.referee.mean())]
+    value, low, high = erasures(lab, asked)["0"]
+    assert low <= value <= high
 
 
 def test_an_audit_against_another_forget_set_is_refused(lab):

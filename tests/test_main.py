@@ -26,6 +26,31 @@ def test_report_prints_a_table_and_writes_the_results(lab, capsys):
     assert list(results["forget"]) == ["3 8"]
 
 
+def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
+    asked = []
+
+    def tables(_lab, cases):
+        asked.extend(cases)
+        return {who: {"original": [0.5] * 10} for who in ("referee", "judge")}
+
+    def erased(_lab, cases):
+        return {str(digit): (1.0, 0.9, 1.1) for digit, _ in cases}
+
+    monkeypatch.setattr(command, "matrix", tables)
+    monkeypatch.setattr(command, "erasures", erased)
+    assert command.main(["matrix", *SMOKE, "--seeds", "2"]) == 0
+    assert asked == [(digit, (digit,)) for digit in range(10)]
+    assert "minutes from nothing" in capsys.readouterr().out
+    folder = lab.folder / "figures" / "gallery"
+    found = json.loads((folder / "matrix.json").read_text())
+    assert {"profile", "seed", "date", "device", "referee", "judge"} <= found.keys()
+    assert list(found["erasure_of_0_by_seed"]) == ["0", "1"]
+    names = {path.name for path in folder.glob("*.png")}
+    assert names == {f"matrix_{part}.png" for part in ("referee", "judge", "erasure")}
+    assert command.main(["matrix", *SMOKE, "--seeds", "0"]) == 2
+    assert "seeds is 0: use a whole number of at least 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

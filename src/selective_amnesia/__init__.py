@@ -5,20 +5,23 @@ Data flows down this list and never back up:
     config      every number of the protocol
     data        images as tensors on the device
     models      OneHotCVAE, Judge, Referee
-    losses      the ELBO and the three terms of Selective Amnesia
+    losses      the ELBO, the terms of Selective Amnesia and those of attacks
     training    the one loop that all stages share
     recipes     what CVAE, judge and referee learn
     fisher      the per-sample Fisher diagonal
     forgetting  Selective Amnesia
     evaluation  probability, entropy, Frechet distance
+    perceptual  LPIPS as a plain distance
     recovery    attacks on the condition
-    audit       description length, erasure
+    audit       description length, erasure, relearning; the audit of any model
     interpolation  paths through c and z
     latent      encodings and their projections
     checkpoint  files that are whole or absent
     locks       one process at a time makes a stage
-    lab         the stages, what each needs, where each is kept
-    plots       every figure; plots_paths those of notebook 05, plots_latent those of 06
+    stages      how a stage is named, kept and finished
+    lab         the stages, and what each needs
+    results     what results.json holds; the evaluation matrix
+    plots       every figure; plots_paths those of notebook 05, plots_latent 06, plots_attack 07
     widgets     the explorer
 """
 

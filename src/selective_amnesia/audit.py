@@ -28,7 +28,6 @@ import copy
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,6 +39,8 @@ from .models import Referee, one_hot
 from .training import frame_steps, seeded
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .lab import Lab
 
 __all__ = [
@@ -187,12 +188,14 @@ def audit(model: nn.Module, lab: Lab, forget: Iterable[int] | str) -> pd.DataFra
 
     Returns:
         A row for each digit and measure; columns "original", "model", "control". A number of
-        steps is the median over draws, NaN where the digit did not come back.
+        steps is that of the mean over draws, NaN where the digit did not come back.
 
     Raises:
         TypeError: the model lacks the interface.
         ValueError: it is a model of the lab that has forgotten something else.
     """
+    import pandas as pd
+
     check_interface(model)
     forget = forget_set(forget, lab.classes)
     known = getattr(model, "facts", {}).get("forget", forget)
@@ -226,9 +229,7 @@ def _measures(model: nn.Module, lab: Lab, digit: int) -> dict[str, float]:
     config, curves = lab.profile.relearning, lab.relearning(model, digit)
     watched = frame_steps(config.steps, config.looks)
     for k, draws in zip(config.images, curves, strict=True):
-        steps = pd.Series([steps_to(curve, watched) for curve in draws], dtype=float)
-        back = steps.fillna(float("inf")).median()
-        rows[f"relearning from {k}: steps"] = back if back < float("inf") else float("nan")
+        rows[f"relearning from {k}: steps"] = steps_to(draws.mean(0), watched) or float("nan")
         rows[f"relearning from {k}: mean P"] = float(area(draws, watched).mean())
     rows["description length (nats)"] = float(lab.description_length(model, digit).mean())
     return rows

@@ -31,7 +31,7 @@ from . import (
     recovery,
 )
 from .config import count as whole
-from .config import forget_set, get_profile
+from .config import forget_set, get_profile, same_result
 from .data import DATASETS, pixels
 from .evaluation import Examined, Scores, spread
 from .fisher import fisher_diagonal
@@ -333,9 +333,21 @@ class Lab(Stages):
     ) -> Examined:
         """What judge and referee say of `painted`, how diverse it is and how far from real."""
         judge, referee, metric = self.judge(), self.referee(), self.metric
-        real = self.real(digit, test=True)
-        images = self.painted(model, digit, method, **changes)
-        return evaluation.examine(images, digit, judge, referee, metric, real)
+        name = f"verdict-{method}-{digit}-{name_of(model)}"
+        stage = self._about(
+            name, self.profile.evaluation, model=model, judge=judge, referee=referee
+        )
+        stage.settings["metric"] = metric.name
+        if method != "label":
+            stage.settings["attack"] = same_result(replace(self.profile.attack, **changes))
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            images = self.painted(model, digit, method, **changes)
+            real = self.real(digit, test=True)
+            seen = evaluation.examine(images, digit, judge, referee, metric, real)
+            return dict(vars(seen)), {}
+
+        return Examined(**self._finish(stage, make).tensors)
 
     def description_length(self, model: OneHotCVAE, digit: int) -> Tensor:
         """Nats (N,) that a model needs for real test images of the digit."""

@@ -4,7 +4,7 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
-.PHONY: run matrix test notebooks lint clean
+.PHONY: run matrix test faults notebooks lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
@@ -15,6 +15,9 @@ matrix: .venv/installed   ## all ten digits beside their controls, several seeds
 test: .venv/installed     ## the tests
 	$(BIN)/python -m pytest
 
+faults: .venv/installed   ## the whole fault suite: what was tried, how often, what was lost
+	FAULTS=full $(BIN)/python -m pytest tests/faults
+
 notebooks: .venv/installed ## execute the committed notebooks in place
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
@@ -23,6 +26,10 @@ notebooks: .venv/installed ## execute the committed notebooks in place
 lint: .venv/installed     ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+audit-deps: .venv/installed ## known vulnerabilities in what is installed
+	$(BIN)/python -m pip install --quiet --editable ".[audit]"
+	$(BIN)/pip-audit --skip-editable
 
 clean:                    ## remove what was made, but neither checkpoints nor data
 	rm -rf build .venv

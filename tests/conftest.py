@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from selective_amnesia import Lab
+from selective_amnesia import Lab, checkpoint
 from selective_amnesia.data import Dataset, load
 from selective_amnesia.models import OneHotCVAE
 
@@ -32,3 +32,11 @@ def lab(lab_folder: Path) -> Lab:
 def small_cvae() -> OneHotCVAE:
     torch.manual_seed(0)
     return OneHotCVAE(pixels=20, classes=4, z_dim=3, hidden=(16, 8))
+
+
+@pytest.fixture(autouse=True)
+def refuge(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A refuge of the test's own, away from the home folder."""
+    place = tmp_path_factory.mktemp("refuge")
+    monkeypatch.setattr(checkpoint, "REFUGE", place)
+    return place

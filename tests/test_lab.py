@@ -1,8 +1,6 @@
-import os
 import re
 import subprocess
 import sys
-import types
 
 import pytest
 import torch
@@ -361,27 +359,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
         Lab.open("smoke", dataset="digits", folder=tmp_path / "file")
 
 
-def test_home_is_the_chosen_folder_or_drive_or_the_repository(tmp_path, monkeypatch, capsys):
+def test_home_is_the_chosen_folder_or_the_repository(tmp_path, monkeypatch):
     monkeypatch.delenv("SELECTIVE_AMNESIA_HOME", raising=False)
     assert (home() / "pyproject.toml").is_file()
-
-    mounted = []
-    drive = types.ModuleType("google.colab.drive")
-    drive.mount = mounted.append
-    colab = types.ModuleType("google.colab")
-    colab.drive = drive
-    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
-    monkeypatch.setitem(sys.modules, "google.colab", colab)
-    assert home().as_posix() == "/content/drive/MyDrive/selective-amnesia-lab"
-    assert mounted == ["/content/drive"]
-
-    def refuse(_):
-        raise ValueError("mount failed")
-
-    drive.mount = refuse
-    assert home().as_posix() == "/content/selective-amnesia-lab"
-    assert "lost when this runtime ends" in capsys.readouterr().out
-
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
     assert home() == tmp_path
-    assert os.environ["SELECTIVE_AMNESIA_HOME"]

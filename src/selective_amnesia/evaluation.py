@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import count
-from .models import Judge, OneHotCVAE, Referee
+from .models import Judge, OneHotCVAE, Referee, check_rows
 from .training import seeded
 
 __all__ = [
@@ -70,7 +70,13 @@ def grey_verdict(judge: Judge, pixels: int = 784) -> tuple[Tensor, float]:
 
 
 def interval(values: Tensor, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the mean of values (N,)."""
+    """A 95 % bootstrap interval of the mean of values (N,).
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not values.numel():
+        raise ValueError("an interval needs values: give at least one")
     values = values.flatten().cpu().double()
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(values), (draws, len(values)), generator=generator)
@@ -182,8 +188,10 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """
     if min(len(a), len(b)) < 2:
         raise ValueError("a Frechet distance needs at least two images on either side")
+    check_rows("features", a, 2)
+    check_rows("features", b, 2, a.shape[1])
     a, b = a.double(), b.double()
-    cov_a, cov_b = torch.cov(a.T), torch.cov(b.T)
+    cov_a, cov_b = (torch.atleast_2d(torch.cov(x.T)) for x in (a, b))
     values, vectors = torch.linalg.eigh(cov_a)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()

@@ -25,8 +25,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
+from .config import count
 from .evaluation import probabilities
-from .models import OneHotCVAE, Referee, one_hot
+from .models import OneHotCVAE, Referee, check_rows, one_hot
 
 __all__ = [
     "code_walk",
@@ -43,11 +44,28 @@ __all__ = [
 
 def _fractions(values: Tensor | Sequence[float] | float, name: str) -> Tensor:
     """`values` as a vector (T,) of numbers from 0 to 1."""
-    fractions = torch.as_tensor(values, dtype=torch.float64).reshape(-1)
+    try:
+        fractions = torch.as_tensor(values, dtype=torch.float64).reshape(-1)
+    except RuntimeError as error:
+        raise TypeError(f"{name} is {values!r}: use numbers from 0 to 1") from error
     outside = fractions[~((fractions >= 0) & (fractions <= 1))]
     if len(outside):
         raise ValueError(f"{name} is {outside[0].item():g}: use a number from 0 to 1")
     return fractions
+
+
+def _size(rows: Tensor) -> int:
+    """D of rows (..., D); a single number is no row."""
+    return rows.shape[-1] if rows.ndim else 0
+
+
+def _together(*shapes: torch.Size) -> torch.Size:
+    """The shape that tensors of those shapes have together."""
+    try:
+        return torch.broadcast_shapes(*shapes)
+    except RuntimeError as error:
+        listed = " and ".join(str(tuple(shape)) for shape in shapes)
+        raise ValueError(f"{listed} do not fit together: give as many of each") from error
 
 
 def label_path(
@@ -73,7 +91,9 @@ def label_walk(digits: Sequence[int], steps: int, classes: int = 10) -> Tensor:
 
     `label_walk([a, f, b, a], steps)` walks round a triangle through f.
     """
-    alpha = torch.linspace(0, 1, steps + 1)
+    if len(digits) < 2:
+        raise ValueError(f"a walk through {digits!r} goes nowhere: name at least two digits")
+    alpha = torch.linspace(0, 1, count("steps", steps) + 1)
     return _joined([label_path(a, b, alpha, classes) for a, b in pairwise(digits)])
 
 
@@ -92,9 +112,9 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | Sequence[float] | float) -> Tensor:
     Raises:
         ValueError: the codes differ in size, or t lies outside [0, 1].
     """
-    if a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"the codes hold {a.shape[-1]} and {b.shape[-1]} numbers: use one size")
-    shape = torch.broadcast_shapes(a.shape, b.shape)
+    if not _size(a) or _size(a) != _size(b):
+        raise ValueError(f"the codes hold {_size(a)} and {_size(b)} numbers: use one size")
+    shape = _together(a.shape, b.shape)
     t = _fractions(t, "t").to(a.device).view(-1, *[1] * len(shape))
     p, q = a.double().expand(shape), b.double().expand(shape)
     length_p, length_q = p.norm(dim=-1, keepdim=True), q.norm(dim=-1, keepdim=True)
@@ -115,14 +135,17 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | Sequence[float] | float) -> Tensor:
 def code_walk(stations: Tensor, steps: int) -> Tensor:
     """Codes (steps * (S - 1) + 1, D) along the great circles from each of S stations (S, D) to
     the next."""
-    t = torch.linspace(0, 1, steps + 1)
+    check_rows("stations", stations, 2)
+    t = torch.linspace(0, 1, count("steps", steps) + 1)
     return _joined([slerp(a, b, t) for a, b in pairwise(stations)])
 
 
 def patchwork(corners: Tensor, steps: int) -> Tensor:
     """Codes (steps, steps, D) between four corners (4, D): top left, top right, bottom left and
     bottom right, along great circles first across and then down."""
-    t = torch.linspace(0, 1, steps)
+    if len(check_rows("corners", corners, 4)) > 4:
+        raise ValueError(f"there are {len(corners)} corners: give four")
+    t = torch.linspace(0, 1, count("steps", steps))
     top, bottom = slerp(corners[0], corners[1], t), slerp(corners[2], corners[3], t)
     return slerp(top, bottom, t)
 
@@ -133,17 +156,21 @@ def film(model: OneHotCVAE, z: Tensor, c: Tensor) -> Tensor:
     broadcast against each other.
 
     Raises:
-        ValueError: the codes are not of the model's size.
+        ValueError: the codes or conditions are not of the model's size.
     """
-    if z.shape[-1] != model.z_dim:
+    if _size(z) != model.z_dim:
         raise ValueError(
-            f"the codes hold {z.shape[-1]} numbers and the model's {model.z_dim}: "
+            f"the codes hold {_size(z)} numbers and the model's {model.z_dim}: "
             "make them with the model's z_dim"
         )
+    if _size(c) != model.classes:
+        raise ValueError(
+            f"the conditions hold {_size(c)} numbers: use {model.classes}, one a class"
+        )
     device = next(model.parameters()).device
-    shape = torch.broadcast_shapes(z.shape[:-1], c.shape[:-1])
+    shape = _together(z.shape[:-1], c.shape[:-1])
     z, c = (t.to(device).expand(*shape, -1).reshape(-1, t.shape[-1]) for t in (z, c))
-    return model.decode(z, c).view(*shape, -1)
+    return model.decode(z, c).unflatten(0, shape) if shape else model.decode(z, c)[0]
 
 
 def screening(

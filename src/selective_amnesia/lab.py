@@ -30,6 +30,7 @@ from . import (
     recipes,
     recovery,
 )
+from .config import count as whole
 from .config import forget_set, get_profile, same_result
 from .data import DATASETS, pixels
 from .evaluation import Examined, Scores, spread
@@ -62,7 +63,7 @@ class Lab(Stages):
         """Open the lab in `folder` (see `home`), on the GPU where there is one.
 
         Raises:
-            ValueError: the profile, seed or data set does not exist.
+            ValueError: the profile, seed, data set or device does not exist.
             LabError: the folder cannot be written.
         """
         chosen = get_profile(profile)
@@ -72,13 +73,17 @@ class Lab(Stages):
             raise ValueError(f"dataset {dataset!r} is unknown: use one of {', '.join(DATASETS)}")
         folder = Path(folder) if folder is not None else home()
         checkpoint.write_bytes(folder / "checkpoints" / ".writable", b"")
-        chosen_device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(chosen, seed, dataset, folder, torch.device(chosen_device))
+        wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=wanted)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            raise ValueError(f"device {device!r} is not there: use cpu or cuda") from error
+        return cls(chosen, seed, dataset, folder, torch.device(wanted))
 
     def __repr__(self) -> str:
         return (
             f"Lab(profile={self.profile.name!r}, seed={self.seed}, dataset={self.dataset!r}, "
-            f"device={str(self.device)!r}, folder={str(self.folder)!r})"
+            f"device={str(self.device)!r}, folder={str(self._folder)!r})"
         )
 
     # --- what the stages are made from -----------------------------------------------------------
@@ -90,13 +95,14 @@ class Lab(Stages):
 
     def codes(self, count: int) -> Tensor:
         """Fixed codes z (count, D) for pictures: the same in every notebook of this seed."""
+        whole("count", count)
         with seeded(self.seed, self.device):
             return torch.randn(count, self.profile.cvae.z_dim, device=self.device)
 
     def variant(self, **changes: Any) -> Lab:
         """The same lab with another CVAE, e.g. z_dim=2, and all that follows from it."""
         chosen = replace(self.profile, cvae=replace(self.profile.cvae, **changes))
-        return Lab(chosen, self.seed, self.dataset, self.folder, self.device)
+        return Lab(chosen, self.seed, self.dataset, self._folder, self.device)
 
     # --- stages ----------------------------------------------------------------------------------
 
@@ -200,7 +206,7 @@ class Lab(Stages):
         digits still known. This is the only place where an amnesiac starts from an amnesiac.
         """
         rounds = self.profile.sequence_rounds if rounds is None else rounds
-        if not 1 <= rounds < self.classes:
+        if not 1 <= whole("rounds", rounds) < self.classes:
             raise ValueError(f"rounds is {rounds}: use 1 to {self.classes - 1}")
         models: list[OneHotCVAE] = []
         stage, load_previous = self._cvae_stage, self.cvae

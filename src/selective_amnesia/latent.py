@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .models import OneHotCVAE, one_hot
+from .config import count
+from .models import OneHotCVAE, check_rows, one_hot
 
 __all__ = [
     "centroid_shift",
@@ -160,7 +161,7 @@ def purity(z: Tensor, labels: Tensor, neighbours: int = 10) -> Tensor:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if not 1 <= neighbours < len(z):
+    if not 1 <= neighbours < len(check_rows("codes", z)):
         raise ValueError(f"{len(z)} codes have no {neighbours} neighbours each: ask for fewer")
     search = NearestNeighbors(n_neighbors=neighbours).fit(z.cpu().numpy())
     near = torch.from_numpy(search.kneighbors(return_distance=False))  # without the code itself
@@ -215,6 +216,7 @@ def centroid_shift(
 def main_directions(z: Tensor, count: int = 2) -> tuple[Tensor, Tensor]:
     """The principal directions of codes (N, D), most spread first: (count, D), and the standard
     deviations along them (count,). Each points where its largest entry is positive."""
+    check_rows("codes", z, 2)
     _, values, vectors = torch.linalg.svd(z - z.mean(0), full_matrices=False)
     directions = vectors[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
@@ -224,7 +226,8 @@ def main_directions(z: Tensor, count: int = 2) -> tuple[Tensor, Tensor]:
 def plane(directions: Tensor, extent: float, steps: int) -> Tensor:
     """Codes (steps, steps, D) on the plane of two directions (2, D), from -extent to extent: the
     first direction goes to the right, the second upwards."""
-    s = torch.linspace(-extent, extent, steps, device=directions.device)
+    check_rows("directions", directions, 2)
+    s = torch.linspace(-extent, extent, count("steps", steps), device=directions.device)
     across, up = torch.meshgrid(s, s.flip(0), indexing="xy")
     return across.unsqueeze(-1) * directions[0] + up.unsqueeze(-1) * directions[1]
 

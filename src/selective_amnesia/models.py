@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Judge", "OneHotCVAE", "Referee", "one_hot", "parameter_count"]
+from .config import count
+
+__all__ = ["Judge", "OneHotCVAE", "Referee", "check_rows", "one_hot", "parameter_count"]
 
 
 class OneHotCVAE(nn.Module):
@@ -39,6 +41,9 @@ class OneHotCVAE(nn.Module):
     ) -> None:
         super().__init__()
         wide, narrow = hidden
+        for name, size in [("pixels", pixels), ("classes", classes), ("z_dim", z_dim),
+                           ("hidden", wide), ("hidden", narrow)]:  # fmt: skip
+            count(name, size)
         self.pixels, self.classes, self.z_dim = pixels, classes, z_dim
         self.encoder = nn.Sequential(
             nn.Linear(pixels + classes, wide), nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU()
@@ -55,11 +60,13 @@ class OneHotCVAE(nn.Module):
 
     def encode(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, P) and conditions (N, C) to mu and log_var, each (N, D)."""
+        _sized(images=(x, self.pixels), conditions=(c, self.classes))
         h = self.encoder(torch.cat([x, c], dim=-1))
         return self.mu(h), self.log_var(h)
 
     def decode_logits(self, z: Tensor, c: Tensor) -> Tensor:
         """Codes (N, D) and conditions (N, C) to the logits of the pixels (N, P)."""
+        _sized(codes=(z, self.z_dim), conditions=(c, self.classes))
         return self.decoder(torch.cat([z, c], dim=-1))
 
     def decode(self, z: Tensor, c: Tensor) -> Tensor:
@@ -81,6 +88,7 @@ class Judge(nn.Module):
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
+        count("classes", classes)
         self.conv1 = nn.Conv2d(1, 10, 5)
         self.bn1 = nn.BatchNorm2d(10)
         self.conv2 = nn.Conv2d(10, 20, 5)
@@ -93,6 +101,7 @@ class Judge(nn.Module):
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 784) to the first convolution's maps (N, 10, 24, 24) and the second's
         (N, 20, 8, 8)."""
+        check_rows("images", x, size=784)
         shallow = self.conv1(x.view(-1, 1, 28, 28))
         deep = self.conv2(F.relu(F.max_pool2d(self.bn1(shallow), 2)))
         return shallow, deep
@@ -117,6 +126,8 @@ class Referee(nn.Module):
 
     def __init__(self, classes: int = 10, width: int = 16, features: int = 64) -> None:
         super().__init__()
+        for name, size in {"classes": classes, "width": width, "features": features}.items():
+            count(name, size)
         self.not_a_digit = classes
 
         def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
@@ -137,6 +148,7 @@ class Referee(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images (N, 784) to the features (N, 64) in which Frechet distances are measured."""
+        check_rows("images", x, size=784)
         return self.trunk(x.view(-1, 1, 28, 28))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -151,12 +163,43 @@ def one_hot(
 
     Raises:
         ValueError: a label lies outside 0 .. classes - 1.
+        TypeError: the labels are no whole numbers.
     """
-    labels = torch.as_tensor(labels, device=device).long().reshape(-1)
+    try:
+        labels = torch.as_tensor(labels, device=device).reshape(-1)
+    except RuntimeError as error:
+        raise TypeError(f"labels are {labels!r}: use whole numbers") from error
+    if labels.numel() and (labels.is_floating_point() or labels.dtype == torch.bool):
+        raise TypeError(f"labels are {labels.dtype}: use whole numbers")
+    labels = labels.long()
     if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < classes):
         wrong = labels[(labels < 0) | (labels >= classes)][0].item()
         raise ValueError(f"label {wrong} is not a class: use 0 to {classes - 1}")
     return F.one_hot(labels, classes).float()
+
+
+def _sized(**tensors: tuple[Tensor, int]) -> None:
+    """Raise ValueError where tensors are not the rows (..., size) that a network takes."""
+    shapes = {name: tuple(tensor.shape) for name, (tensor, _) in tensors.items()}
+    for name, (_, size) in tensors.items():
+        if shapes[name][-1:] != (size,):
+            raise ValueError(f"{name} are of shape {shapes[name]}: use (..., {size})")
+    if len({shape[:-1] for shape in shapes.values()}) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"there are not as many of each ({listed}): give every row its own")
+
+
+def check_rows(name: str, tensor: Tensor, least: int = 1, size: int | None = None) -> Tensor:
+    """`tensor`, if it has at least `least` rows, of `size` numbers.
+
+    Raises:
+        ValueError: it has not.
+    """
+    sound = tensor.ndim == 2 and len(tensor) >= least and tensor.shape[1] > 0
+    if not sound or tensor.shape[1] != (size or tensor.shape[1]):
+        wanted = f"({least} or more, {size or 'any'})"
+        raise ValueError(f"{name} are of shape {tuple(tensor.shape)}: use {wanted}")
+    return tensor
 
 
 def parameter_count(model: nn.Module) -> int:

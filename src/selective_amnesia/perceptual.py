@@ -36,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checkpoint import write_bytes
+from .checkpoint import set_aside, write_bytes
 from .models import Judge
 
 __all__ = ["JudgeFeatures", "Perceptual", "trunk"]
@@ -108,8 +108,11 @@ def trunk(folder: Path) -> dict[str, Tensor]:
         FileNotFoundError: no source has them; the message says what was tried.
     """
     path = folder / "lpips" / "alexnet.safetensors"
-    if path.is_file() and _is_genuine(found := _stored(path)):
-        return found
+    if path.is_file():
+        if _is_genuine(found := _stored(path)):
+            return found
+        set_aside(path)
+        print(f"{path} is damaged and set aside: it is fetched again.")
     refusals = []
     for source, fetch in SOURCES.items():
         try:

@@ -22,12 +22,13 @@ ForgetSet = tuple[int, ...]
 def results(lab: Lab, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1))) -> dict:
     """All figures of the lab for those forget sets, made where they are not there yet.
 
-    "seconds" are those that a checkpoint took to make, in all its sittings.
+    "seconds" are those that a checkpoint took to make, in all its sittings; "checkpoints" names
+    those that the figures were read from, with the SHA-256 of their tensors.
     """
     sets = [forget_set(forget, lab.classes) for forget in forget_sets]
     judge, referee, cvae = lab.judge(), lab.referee(), lab.cvae()
     grey, grey_entropy = evaluation.grey_verdict(judge)
-    return {
+    found = {
         "profile": lab.profile.name,
         "seed": lab.seed,
         "dataset": lab.dataset,
@@ -49,6 +50,7 @@ def results(lab: Lab, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1)
         "recovery": {_case(d, forget): _recovery(lab, d, forget) for d, forget in cases(sets)},
         "audit": {_case(d, forget): _audit(lab, d, forget) for d, forget in cases(sets)},
     }
+    return found | {"checkpoints": dict(sorted(lab.used.items()))}
 
 
 REFEREE_FIGURES = (

@@ -21,13 +21,15 @@ import torch
 from torch import nn
 
 from . import checkpoint
-from .checkpoint import Checkpoint, Snapshot
+from .checkpoint import Checkpoint, LabError, Snapshot
 from .config import Profile, same_result
 from .data import Dataset, load
-from .training import Keeper, Tensors
+from .locks import alone
+from .training import MEMORY, Keeper, Tensors
 
 __all__ = ["Stage", "Stages", "home", "name_of", "under"]
 
+COLAB, NAME = Path("/content"), "selective-amnesia-lab"
 RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
 
 
@@ -59,7 +61,24 @@ class Stages:
         self, profile: Profile, seed: int, dataset: str, folder: Path, device: torch.device
     ) -> None:
         self.profile, self.seed, self.dataset = profile, seed, dataset
-        self.folder, self.device = folder, device
+        self.device = device
+        self._folder = folder
+        self.used: dict[str, str] = {}  # the stages asked for: name -> SHA-256 of the tensors
+
+    @property
+    def folder(self) -> Path:
+        """Where the lab keeps its files.
+
+        Raises:
+            LabError: it has gone since the lab was opened, as a Drive does that is disconnected.
+        """
+        if not os.path.isdir(self._folder):
+            raise LabError(
+                f"the folder {self._folder} is gone: mount Drive again (run the notebook from its "
+                "first cell) or bring the folder back; what is kept there is intact, and work "
+                "goes on from it."
+            )
+        return self._folder
 
     @cached_property
     def data(self) -> Dataset:
@@ -89,12 +108,26 @@ class Stages:
     def _finish(
         self, stage: Stage, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
     ) -> Checkpoint:
-        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any."""
+        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any.
+
+        Another process that makes it at this moment is waited for.
+        """
         path = self._path(stage)
-        if (found := checkpoint.read(path, self.device)) is not None:
-            return found
-        snapshot = Snapshot(path)
-        tensors, facts = make(snapshot)
+        if (found := checkpoint.read(path, self.device)) is None:
+            with alone(path, stage.name):
+                found = checkpoint.read(path, self.device) or self._make(stage, path, make)
+        checkpoint.clear(path)
+        self.used[stage.key] = found.facts["sha256"]
+        return found
+
+    def _make(
+        self, stage: Stage, path: Path, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
+    ) -> Checkpoint:
+        checkpoint.sweep(path)
+        try:
+            tensors, facts = make(Snapshot(path))
+        except torch.OutOfMemoryError as error:
+            raise LabError(f"{stage.name}: the GPU ran out of memory. {MEMORY}") from error
         facts |= {
             "stage": stage.name,
             "settings": stage.settings,
@@ -104,7 +137,6 @@ class Stages:
             "date": time.strftime("%Y-%m-%d"),
         }
         checkpoint.write(path, Checkpoint(tensors, facts))
-        snapshot.discard()
         return checkpoint.read(path, self.device)
 
     def _network(
@@ -165,12 +197,22 @@ def home() -> Path:
     except ImportError:
         repository = Path(__file__).resolve().parents[2]
         return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
+    local, mounted = COLAB / NAME, COLAB / "drive" / "MyDrive"
     try:
-        drive.mount("/content/drive")
-        return Path("/content/drive/MyDrive/selective-amnesia-lab")
+        drive.mount(str(COLAB / "drive"))
+        if not os.path.isdir(mounted):  # a mount that has died still counts as one
+            drive.mount(str(COLAB / "drive"), force_remount=True)
+        if not os.path.isdir(mounted):
+            raise OSError("it is mounted but does not answer")
     except Exception as error:  # whatever Colab raises: refused, timed out, no account
         print(
-            f"Drive is not mounted ({error}): checkpoints stay in /content/selective-amnesia-lab "
+            f"Drive is not mounted ({error}): checkpoints stay in {local} "
             "and are lost when this runtime ends. Run this cell again to mount it."
         )
-        return Path("/content/selective-amnesia-lab")
+        return local
+    if os.path.isdir(local / "checkpoints"):
+        print(
+            f"{local} holds checkpoints of this runtime; to keep them on Drive: "
+            f"!mkdir -p {mounted / NAME} && cp -rn {local}/checkpoints {mounted / NAME}/"
+        )
+    return mounted / NAME

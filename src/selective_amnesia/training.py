@@ -17,9 +17,22 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .config import FitConfig
+from .checkpoint import LabError
+from .config import FitConfig, count
 
-__all__ = ["Batches", "Diverged", "Keeper", "fit", "frame_steps", "schedule", "seeded"]
+__all__ = [
+    "MEMORY",
+    "Batches",
+    "Diverged",
+    "Keeper",
+    "fit",
+    "frame_steps",
+    "schedule",
+    "seeded",
+]
+
+SLOWER = "Lower the learning rate and run it again."
+MEMORY = "Close other notebooks that use the GPU or restart the runtime, and run it again."
 
 Tensors = dict[str, Tensor]
 
@@ -46,6 +59,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
     """At most `frames` + 1 steps from 0 to `steps`, closer together where learning is fast."""
+    count("frames", frames)
     return tuple(sorted({round(steps * (i / frames) ** 2) for i in range(frames + 1)}))
 
 
@@ -111,7 +125,8 @@ def fit(
         (len(watch_at), ...), and "watch_step"; "seconds", spent in all the sittings that it took.
 
     Raises:
-        Diverged: the loss is not finite. The last snapshot stays as it was.
+        Diverged: the loss or the weights are not finite. The last snapshot stays as it was.
+        LabError: the GPU has no memory left. The last snapshot stays as it was.
     """
     device = next(model.parameters()).device
     optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas, fused=True)
@@ -159,7 +174,7 @@ def fit(
         optimiser.load_state_dict(saved)
         history.update({k: list(v) for k, v in parts["history"].items()})
         torch.set_rng_state(parts["random"]["cpu"])
-        if device.type == "cuda":
+        if device.type == "cuda" and "cuda" in parts["random"]:  # else it was begun on a CPU
             torch.cuda.set_rng_state(parts["random"]["cuda"], device)
         return int(state["step"]), float(state["seconds"])
 
@@ -167,6 +182,7 @@ def fit(
         started = time.perf_counter()
         if keeper is not None and (state := keeper.load()) is not None:
             first, seconds = restore(state)
+        kept = first
         model.train()
         if first == 0:
             observe(0)
@@ -175,24 +191,29 @@ def fit(
             for step in range(first, config.steps):
                 for group in optimiser.param_groups:
                     group["lr"] = schedule(step, config)
-                values = loss(step)
-                optimiser.zero_grad(set_to_none=True)
-                values["loss"].backward()
-                optimiser.step()
+                try:
+                    values = loss(step)
+                    optimiser.zero_grad(set_to_none=True)
+                    values["loss"].backward()
+                    optimiser.step()
+                except torch.OutOfMemoryError as error:
+                    what = "the GPU ran out of memory"
+                    raise LabError(f"{_stopped(label, what, step + 1, kept)} {MEMORY}") from error
                 recent.append({k: v.detach() for k, v in values.items()})
                 done = step + 1
                 last = done == config.steps
                 save = keeper is not None and done % config.save_every == 0 and not last
                 if done % config.log_every == 0 or done % config.save_every == 0 or last:
-                    record(_summary(recent, done, label))
+                    record(_summary(recent, done, label, kept))
                     bar.set_postfix_str(f"loss {float(history['loss'][-1]):.4g}", refresh=False)
                     bar.update(len(recent))
                     recent = []
                 observe(done)
                 if save or last:
-                    _check_weights(model, done, label)
+                    _check_weights(model, done, label, kept)
                 if save:
                     keeper.save(snapshot(done))
+                    kept = done
         seconds += time.perf_counter() - started
     model.eval()
     return {
@@ -201,23 +222,23 @@ def fit(
     }
 
 
-def _check_weights(model: nn.Module, done: int, label: str) -> None:
+def _check_weights(model: nn.Module, done: int, label: str, kept: int) -> None:
     if not all(p.isfinite().all() for p in model.parameters()):
-        raise Diverged(_sorry(label, "weights became NaN or infinite", done))
+        what = "the weights became NaN or infinite"
+        raise Diverged(f"{_stopped(label, what, done, kept)} {SLOWER}")
 
 
-def _sorry(label: str, what: str, step: int) -> str:
-    return (
-        f"{label}: the {what} at step {step}; the stage stopped and its last good snapshot "
-        "stands. Lower the learning rate and run it again."
-    )
+def _stopped(label: str, what: str, step: int, kept: int) -> str:
+    state = f"its last good snapshot, of step {kept}, stands" if kept else "no snapshot was taken"
+    return f"{label}: {what} at step {step}; the stage stopped and {state}."
 
 
-def _summary(recent: list[Mapping[str, Tensor]], done: int, label: str) -> Tensors:
+def _summary(recent: list[Mapping[str, Tensor]], done: int, label: str, kept: int) -> Tensors:
     """The means of the recent steps' scalars: the only place where the loop waits for a GPU."""
     stacked = {k: torch.stack([values[k] for values in recent]).cpu() for k in recent[0]}
     bad = (~stacked["loss"].isfinite()).nonzero()
     if len(bad):
         step = done - len(recent) + int(bad[0]) + 1
-        raise Diverged(_sorry(label, f"loss became {stacked['loss'][bad[0]].item()}", step))
+        what = f"the loss became {stacked['loss'][bad[0]].item()}"
+        raise Diverged(f"{_stopped(label, what, step, kept)} {SLOWER}")
     return {"step": torch.tensor(done), **{k: v.mean() for k, v in stacked.items()}}

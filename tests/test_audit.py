@@ -83,5 +83,6 @@ def test_steps_to_a_level_and_the_area_under_a_curve():
     curve = torch.tensor([0.0, 0.2, 0.8, 0.8])
     assert audit.steps_to(curve, watched) == 4
     assert audit.steps_to(curve, watched, level=0.9) is None
+    assert audit.steps_to(1 - curve, watched) == 0
     # trapezoids: 0.1 * 1 + 0.5 * 3 + 0.8 * 6, over 10 steps
     assert float(audit.area(curve, watched)) == pytest.approx(0.64)

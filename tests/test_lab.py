@@ -282,6 +282,11 @@ def test_the_audit_takes_any_model_with_the_decoders_interface(lab, metric):
     )
     assert low <= value <= high
     assert table.loc[(0, "plain label: diversity"), "model"] == pytest.approx(0, abs=1e-4)
+    curves = lab.relearning(lab.cvae(), 0).mean(1)
+    config = lab.profile.relearning
+    expected = audit.steps_to(curves[2], frame_steps(config.steps, config.looks))
+    assert expected is not None
+    assert table.loc[(0, "relearning from 100: steps"), "original"] == expected
     kept = audit.audit(lab.amnesiac({0}), lab, {0})
     assert kept.loc[(0, "description length (nats)"), "control"] == pytest.approx(
         float(lab.description_length(lab.control({0}), 0).mean())

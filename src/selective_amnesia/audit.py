@@ -229,7 +229,8 @@ def _measures(model: nn.Module, lab: Lab, digit: int) -> dict[str, float]:
     config, curves = lab.profile.relearning, lab.relearning(model, digit)
     watched = frame_steps(config.steps, config.looks)
     for k, draws in zip(config.images, curves, strict=True):
-        rows[f"relearning from {k}: steps"] = steps_to(draws.mean(0), watched) or float("nan")
+        back = steps_to(draws.mean(0), watched)
+        rows[f"relearning from {k}: steps"] = float("nan") if back is None else back
         rows[f"relearning from {k}: mean P"] = float(area(draws, watched).mean())
     rows["description length (nats)"] = float(lab.description_length(model, digit).mean())
     return rows

@@ -89,8 +89,8 @@ def confidence(
             color = _color(name)
             _bar(ax, k - 0.2, seen.judge, 0.36, facecolor="white", edgecolor=color, hatch="////")
             _bar(ax, k + 0.2, seen.referee, 0.36, facecolor=color, edgecolor=color)
-            share = float(seen.referee.mean())
-            ax.text(k + 0.2, share + 0.03, f"{share:.2f}", ha="center", fontsize=8)
+            share, (_, top) = float(seen.referee.mean()), interval(seen.referee)
+            ax.text(k + 0.2, top + 0.02, f"{share:.2f}", ha="center", fontsize=8)
         ax.set_xticks(range(len(models)), list(models), fontsize=8)
         ax.grid(axis="x", visible=False)
         ax.set_ylim(0, 1.12)
@@ -183,13 +183,15 @@ def landscapes(maps: Mapping[str, Landscape], digit: int) -> Figure:
                                              strict=True):  # fmt: skip
                 ax.plot(x, y, marker, color="white", markeredgecolor="black", label=label,
                         markersize=12 if marker == "*" else 7, linestyle="")  # fmt: skip
-            if ax is not column[-1]:
+            if ax is column[0]:
                 ax.set_title(name, color=_color(name))
-            else:
-                ax.set_xlabel("from what was found towards the start")
             if name == next(iter(maps)):
-                ax.set_ylabel(f"{who}")
-    axes[0, -1].legend(fontsize=8, loc="upper right", frameon=True, framealpha=0.9)
+                ax.set_ylabel(f"{who}", fontweight="bold")
+    marks = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right",
+                          ncols=3, fontsize=8, frameon=True, edgecolor="none")  # fmt: skip
+    marks.get_frame().set_facecolor("#8a8a8a")
+    figure.supxlabel("along the line from what was found to the start (a one-hot vector is 1 long)",
+                     fontsize=9)  # fmt: skip
     figure.colorbar(shown, ax=axes, label=f"mean P({digit}) over the attack's codes", shrink=0.7,
                     pad=0.01)  # fmt: skip
     return figure
@@ -212,7 +214,7 @@ def descriptions(
         jitter = np.random.default_rng(0).uniform(-0.22, 0.22, len(values))
         left.plot(values, k + jitter, ".", color=_color(name), markersize=3, alpha=0.5)
         left.plot([values.mean()] * 2, [k - 0.34, k + 0.34], color=INK, linewidth=2)
-        left.text(float(values.mean()), k + 0.38, f"{values.mean():.1f}", ha="center", fontsize=9)
+        left.text(float(values.mean()), k - 0.38, f"{values.mean():.1f}", ha="center", fontsize=9)
     names = list(nats)
     left.set_yticks(range(len(names)), names)
     left.set(

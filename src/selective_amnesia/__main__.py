@@ -172,6 +172,16 @@ def table(results: dict) -> str:
                 f"{p:.4f}" for p in forgotten["referee_probability"])),
             (f"forgetting {name}: kept digits' change", f"{forgotten['retained_change']:+.2%}"),
         ]  # fmt: skip
+    for case, models in results["recovery"].items():
+        audit = results["audit"][case]
+        low, high = audit["interval"]
+        found = " / ".join(
+            f"{models[name]['a']['referee']:.2%}" for name in ("amnesiac", "control")
+        )
+        rows += [
+            (f"attack A for {case}: referee's P, amnesiac / control", found),
+            (f"erasure of {case} (95 %)", f"{audit['erasure']:.2f} ({low:.2f} to {high:.2f})"),
+        ]
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
 

@@ -45,6 +45,12 @@ def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
     found = json.loads((folder / "matrix.json").read_text())
     assert {"profile", "seed", "date", "device", "referee", "judge"} <= found.keys()
     assert list(found["erasure_of_0_by_seed"]) == ["0", "1"]
+    by_seed = found["description_length_of_0_by_seed"].values()
+    original, amnesiac, control = (
+        sum(length[name] for length in by_seed) for name in ("original", "amnesiac", "control")
+    )
+    pooled = (amnesiac - original) / (control - original)
+    assert found["erasure_of_0_over_seeds"] == pytest.approx(pooled)
     names = {path.name for path in folder.glob("*.png")}
     assert names == {f"matrix_{part}.png" for part in ("referee", "judge", "erasure")}
     assert command.main(["matrix", *SMOKE, "--seeds", "0"]) == 2

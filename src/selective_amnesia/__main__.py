@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -111,19 +112,33 @@ def _matrix(lab: Lab, seeds: int) -> None:
     )
     tables = matrix(lab, alone)
     by_digit = erasures(lab, alone)
-    by_seed = {}
+    by_seed, lengths = {}, {}
     for seed in range(lab.seed, lab.seed + seeds):
         other = Lab(lab.profile, seed, lab.dataset, lab.folder, lab.device)
         by_seed[seed] = erasures(other, alone[:1])["0"]
+        lengths[seed] = {
+            name: float(other.description_length(model, 0).mean())
+            for name, model in other.trio({0}).items()
+        }
+    original, amnesiac, control = (
+        statistics.mean(length[name] for length in lengths.values())
+        for name in ("original", "amnesiac", "control")
+    )
     facts = {
         "profile": lab.profile.name,
         "seed": lab.seed,
         "dataset": lab.dataset,
-        "device": device_name(lab.device),
+        "device": _device(lab),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
     }
-    found = facts | tables | {"erasure": by_digit, "erasure_of_0_by_seed": by_seed}
+    found = facts | tables
+    found |= {
+        "erasure": by_digit,
+        "erasure_of_0_by_seed": by_seed,
+        "description_length_of_0_by_seed": lengths,
+        "erasure_of_0_over_seeds": (amnesiac - original) / (control - original),
+    }
     folder = lab.folder / "figures" / "gallery"
     write_bytes(folder / "matrix.json", json.dumps(found, indent=1).encode())
     about = "profile {profile}, seed {seed}, {date}, {device}".format(**facts)
@@ -137,12 +152,8 @@ def _matrix(lab: Lab, seeds: int) -> None:
     print(f"written to {folder}: matrix.json, three pictures")
 
 
-def device_name(device: torch.device) -> str:
-    """The device in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+def _device(lab: Lab) -> str:
+    return torch.cuda.get_device_name(lab.device) if lab.device.type == "cuda" else "CPU"
 
 
 def table(results: dict) -> str:

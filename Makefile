@@ -27,9 +27,9 @@ lint: .venv/installed     ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-audit-deps: .venv/installed ## known vulnerabilities in what is installed
+audit-deps: .venv/installed ## known vulnerabilities in the locked dependencies
 	$(BIN)/python -m pip install --quiet --editable ".[audit]"
-	$(BIN)/pip-audit --skip-editable
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
 clean:                    ## remove what was made, but neither checkpoints nor data
 	rm -rf build .venv

@@ -212,7 +212,8 @@ def landscape(
     v = to_label - (to_label @ u) * u
     v = v / v.norm()
     points = [(0.0, 0.0), *((float(d @ u), float(d @ v)) for d in (to_start, to_label))]
-    low, high = (torch.tensor(points).amin(0) - 1.0), (torch.tensor(points).amax(0) + 1.0)
+    low = (torch.tensor(points).amin(0) - 1).tolist()
+    high = (torch.tensor(points).amax(0) + 1).tolist()
     x, y = (torch.linspace(a, b, side, device=u.device) for a, b in zip(low, high, strict=True))
     c = found.c + x[None, :, None] * u + y[:, None, None] * v
     codes = len(found.z)
@@ -222,5 +223,4 @@ def landscape(
         seen = (probabilities(who, images)[:, digit] for who in (judge, referee))
         p.append(torch.stack([values.view(side, codes).mean(1) for values in seen]))
     by_judge, by_referee = torch.stack(p, 1).cpu()
-    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-    return Landscape(by_judge, by_referee, extent, points)
+    return Landscape(by_judge, by_referee, (low[0], high[0], low[1], high[1]), points)

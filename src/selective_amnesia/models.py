@@ -120,7 +120,7 @@ class Referee(nn.Module):
     """An independent classifier with one class more than there are digits: "not a digit".
 
     Four convolutions in two stages with batch normalisation and average pooling: nothing of the
-    judge's shape. The last class is trained on what no digit looks like (`training.non_digits`).
+    judge's shape. The last class is trained on what no digit looks like (`recipes.non_digits`).
     No attack and no training loss ever touches this network.
     """
 

@@ -48,7 +48,7 @@ def test_paper_profile_is_the_papers_protocol():
     assert (paper.cvae.steps, paper.cvae.batch_size, paper.cvae.lr) == (100_000, 256, 1e-4)
     assert (paper.forget.steps, paper.forget.batch_size, paper.forget.lr) == (10_000, 256, 1e-4)
     assert (paper.forget.gamma, paper.forget.lam) == (1, 100)
-    assert (paper.cvae.decay, paper.forget.decay, paper.cvae.warmup) == (False, False, 0)
+    assert (paper.cvae.decay, paper.forget.decay, paper.cvae.warmup) == (0, 0, 0)
     assert paper.cvae.betas == paper.forget.betas == (0.9, 0.999)
     assert paper.fisher.samples == 50_000
 

@@ -47,7 +47,7 @@ def test_a_finished_stage_is_not_made_again(lab, monkeypatch):
         raise AssertionError("made again")
 
     monkeypatch.setattr(lab_module, "selective_amnesia", fail)
-    monkeypatch.setattr(lab_module.recipes, "train_cvae", fail)
+    monkeypatch.setattr(lab_module.recipes, "train_cvaes", fail)
     assert same(first, weights_of(Lab.open("smoke", 0, "digits", lab.folder, "cpu").amnesiac("0")))
 
 

@@ -22,9 +22,7 @@ class Memory:
             raise KeyboardInterrupt
 
 
-CONFIG = FitConfig(
-    steps=25, batch_size=8, lr=1e-2, warmup=5, decay=True, log_every=4, save_every=10
-)
+CONFIG = FitConfig(steps=25, batch_size=8, lr=1e-2, warmup=5, decay=0.8, log_every=4, save_every=10)
 
 
 def task():
@@ -33,14 +31,18 @@ def task():
     x = torch.randn(40, 6)
     batches = Batches(x, batch_size=CONFIG.batch_size, seed=1)
 
-    def loss(step):
-        (rows,) = batches(step)
+    def loss(rows, _step):
         return {"loss": (model(rows) + torch.randn(8, 1)).square().mean()}
 
     def watch(step):
         return {"output": model(x[:2]) + torch.randn(2, 1)}
 
-    return model, {"loss": loss, "watch": watch, "watch_at": frame_steps(25, 4)}
+    return model, {
+        "loss": loss,
+        "batches": lambda step: (*batches(step), torch.tensor(step)),
+        "watch": watch,
+        "watch_at": frame_steps(25, 4),
+    }
 
 
 def test_a_killed_run_ends_with_the_same_bits():
@@ -70,7 +72,7 @@ def test_watching_does_not_change_what_is_learned():
     watched, how = task()
     fit(watched, config=CONFIG, seed=2, label="test", **how)
     alone, how = task()
-    fit(alone, how["loss"], CONFIG, seed=2, label="test")
+    fit(alone, how["loss"], CONFIG, seed=2, label="test", batches=how["batches"])
     for a, b in zip(watched.parameters(), alone.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -87,12 +89,20 @@ def test_a_nan_stops_the_stage_and_says_at_which_step():
     inner = how["loss"]
     keeper = Memory()
 
-    def loss(step):
-        values = inner(step)
+    def loss(rows, step):
+        values = inner(rows, step)
         return {"loss": values["loss"] * float("nan")} if step == 17 else values
 
     with pytest.raises(Diverged, match="loss became nan at step 18"):
-        fit(model, loss, CONFIG, seed=2, label="test", keeper=keeper)
+        fit(
+            model,
+            loss,
+            CONFIG,
+            seed=2,
+            label="test",
+            batches=how["batches"],
+            keeper=keeper,
+        )
     assert int(keeper.state["step"]) == 10
     assert all(v.isfinite().all() for k, v in keeper.state.items() if k.startswith("model"))
 
@@ -101,12 +111,20 @@ def test_no_snapshot_is_taken_of_a_loss_that_is_not_finite():
     model, how = task()
     keeper = Memory()
 
-    def loss(step):
-        values = how["loss"](step)
+    def loss(rows, step):
+        values = how["loss"](rows, step)
         return {"loss": values["loss"] * float("inf")} if step == 9 else values
 
     with pytest.raises(Diverged, match="at step 10"):
-        fit(model, loss, CONFIG, seed=2, label="test", keeper=keeper)
+        fit(
+            model,
+            loss,
+            CONFIG,
+            seed=2,
+            label="test",
+            batches=how["batches"],
+            keeper=keeper,
+        )
     assert keeper.state is None
 
 
@@ -114,15 +132,23 @@ def test_no_snapshot_is_taken_of_weights_that_are_not_finite():
     model, how = task()
     keeper = Memory()
 
-    def loss(step):
-        values = how["loss"](step)
+    def loss(rows, step):
+        values = how["loss"](rows, step)
         exploding = values["loss"] + 0 * sum(
             (p - p.detach()).abs().sqrt().sum() for p in model.parameters()
         )
         return {"loss": exploding if step == 9 else values["loss"]}
 
     with pytest.raises(Diverged, match="weights became NaN or infinite at step 10"):
-        fit(model, loss, CONFIG, seed=2, label="test", keeper=keeper)
+        fit(
+            model,
+            loss,
+            CONFIG,
+            seed=2,
+            label="test",
+            batches=how["batches"],
+            keeper=keeper,
+        )
     assert keeper.state is None
 
 

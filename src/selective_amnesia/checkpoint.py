@@ -220,13 +220,17 @@ def set_aside(*files: Path) -> None:
 
 
 class Snapshot:
-    """The last state of unfinished training, in one file (a `training.Keeper`)."""
+    """The last state of unfinished training, in one file (a `training.Keeper`).
 
-    def __init__(self, path: Path) -> None:
-        self.at, self.path = path, _with(path, ".partial")
+    Args:
+        also: tensors that every state is kept with.
+    """
+
+    def __init__(self, path: Path, also: dict[str, Tensor] | None = None) -> None:
+        self.at, self.path, self.also = path, _with(path, ".partial"), also or {}
 
     def save(self, state: dict[str, Tensor]) -> None:
-        content = safetensors.torch.save(_plain(state))
+        content = safetensors.torch.save(_plain(state | self.also))
         _keep(self.at, {".partial": self._seal(content) + content})
 
     def load(self) -> dict[str, Tensor] | None:
@@ -243,6 +247,12 @@ class Snapshot:
             set_aside(path)
             print(f"{path.name} is damaged and set aside: this stage starts anew.")
         return None
+
+    def drop(self) -> None:
+        """Remove it: what it led to is finished."""
+        for path in (self.path, _with(_refuge(self.at), ".partial")):
+            with suppress(OSError):
+                path.unlink()
 
     def _seal(self, content: bytes) -> bytes:
         return hashlib.sha256(self.at.name.encode() + b"\n" + content).digest()

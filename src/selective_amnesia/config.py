@@ -69,7 +69,9 @@ class Counts:
 class FitConfig(Counts):
     """How a stage is trained: Adam on `steps` batches.
 
-    `lr` rises linearly over `warmup` steps, then stays or, with `decay`, falls linearly to zero.
+    `lr` rises linearly over `warmup` steps and falls linearly to zero over the last of them, the
+    share `decay` of all; between the two it stays.
+    With `half`, matrix products are of bfloat16 numbers where the device is faster with them.
     `log_every` and `save_every` (in steps) do not change what is learned.
     """
 
@@ -77,8 +79,9 @@ class FitConfig(Counts):
     batch_size: int
     lr: float
     warmup: int = 0
-    decay: bool = False
+    decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
+    half: bool = False
     log_every: int = 50
     save_every: int = 500
 
@@ -88,16 +91,20 @@ class FitConfig(Counts):
             raise ValueError(f"lr is {self.lr}: use a positive learning rate")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas are {self.betas}: use numbers from 0 to below 1")
+        if self.decay > 1:
+            raise ValueError(f"decay is {self.decay}: use a share of the steps, 0 to 1")
         if not 0 <= self.warmup < self.steps:
             raise ValueError(f"warmup is {self.warmup}: use 0 to steps - 1 = {self.steps - 1}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CVAEConfig(FitConfig):
-    """The original and the control. `frames` pictures of the training are kept for the GIF."""
+    """The original and the control. With `mean_bias` the untrained decoder paints the mean image.
+    `frames` pictures of the training are kept for the GIF."""
 
     z_dim: int = 8
     hidden: tuple[int, int] = (512, 256)
+    mean_bias: bool = False
     frames: int = 24
 
 
@@ -151,8 +158,9 @@ class AttackConfig(Counts):
     """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights.
 
     The weights were chosen on digit 0 and seed 0 alone, the referee's verdicts in sight. `lr`
-    falls linearly. Method B asks for diversity after the share `settle` of the steps, when
-    there is a digit to vary; before that it is method A.
+    falls linearly. After the share `settle` of the steps only the `finalists`, those starts that
+    are ahead, are searched on. Method B asks for diversity from then on, when there is a digit to
+    vary; before that it is method A.
     """
 
     steps: int
@@ -164,17 +172,21 @@ class AttackConfig(Counts):
     tv: float = 0.5
     diversity: float = 1.0
     settle: float = 0.4
+    finalists: int = 3
     prior: float = 0.01
     frames: int = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptionConfig(Counts):
-    """Description length: Adam on a shared c and each image's z, for `images` test images."""
+    """Description length: Adam on a shared c and each image's z, for `images` test images. After
+    the share `settle` of the steps only the `finalists` among the starts are searched on."""
 
     steps: int
     images: int = 200
     lr: float = 0.1
+    settle: float = 0.25
+    finalists: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +252,7 @@ def _forget(steps: int, lr: float, **kwargs: Any) -> ForgetConfig:
 
 def _referee(steps: int) -> RefereeConfig:
     return RefereeConfig(
-        steps=steps, batch_size=128, lr=3e-3, warmup=200, decay=True, betas=(0.9, 0.99)
+        steps=steps, batch_size=128, lr=3e-3, warmup=200, decay=1.0, betas=(0.9, 0.99)
     )
 
 
@@ -266,15 +278,22 @@ PROFILES = {
         ),
         Profile(
             name="fast",
-            judge=JudgeConfig(steps=3000, batch_size=128, lr=2e-3, warmup=100, decay=True),
+            judge=JudgeConfig(steps=3000, batch_size=128, lr=2e-3, warmup=100, decay=1.0),
             referee=_referee(4500),
             cvae=CVAEConfig(
-                steps=8000, batch_size=256, lr=4e-3, warmup=250, decay=True, betas=(0.9, 0.99)
+                steps=5000,
+                batch_size=256,
+                lr=4e-3,
+                warmup=150,
+                decay=0.6,
+                betas=(0.9, 0.99),
+                half=True,
+                mean_bias=True,
             ),
             fisher=FisherConfig(samples=50_000),
-            forget=_forget(1200, 4e-3, warmup=50, decay=True, betas=(0.9, 0.99), save_every=200),
+            forget=_forget(1200, 4e-3, warmup=50, decay=1.0, betas=(0.9, 0.99), save_every=200),
             ablation_steps=300,
-            sequence=_forget(300, 4e-3, warmup=30, decay=True, betas=(0.9, 0.99), frames=2),
+            sequence=_forget(300, 4e-3, warmup=30, decay=1.0, betas=(0.9, 0.99), frames=2),
             sequence_fisher=FisherConfig(samples=10_000),
             sequence_rounds=9,
             attack=AttackConfig(steps=250),

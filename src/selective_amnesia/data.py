@@ -46,14 +46,11 @@ class Dataset:
         tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
 
-    def without(self, labels: Iterable[int]) -> Dataset:
-        """The set with those labels taken out of its training half: what a control sees."""
-        keep = torch.isin(
-            self.train_labels, self.train_labels.new_tensor(list(labels)), invert=True
-        )
-        return replace(
-            self, train_images=self.train_images[keep], train_labels=self.train_labels[keep]
-        )
+    def rows_without(self, labels: Iterable[int]) -> Tensor:
+        """The rows (N',) of the training half that show none of those labels: what a control
+        sees."""
+        unseen = self.train_labels.new_tensor(list(labels))
+        return torch.isin(self.train_labels, unseen, invert=True).nonzero().squeeze(1)
 
     def __str__(self) -> str:
         n, m = len(self.train_labels), len(self.test_labels)

@@ -11,16 +11,16 @@ the original knows:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from .config import ForgetConfig, forget_set
 from .losses import ewc, replay, surrogate
-from .models import OneHotCVAE
+from .models import OneHotCVAE, stack, unstack
 from .recipes import paint
-from .training import Keeper, Tensors, fit, frame_steps
+from .training import Keeper, Tensors, each_alone, fit, frame_steps
 
 __all__ = ["selective_amnesia"]
 
@@ -28,48 +28,42 @@ __all__ = ["selective_amnesia"]
 def selective_amnesia(
     original: OneHotCVAE,
     fisher: Mapping[str, Tensor],
-    forget: Iterable[int],
+    forget_sets: Sequence[Iterable[int]],
     config: ForgetConfig,
     *,
-    seed: int,
+    seeds: Sequence[int],
     forgotten: Iterable[int] = (),
     frames_z: Tensor | None = None,
     keeper: Keeper | None = None,
-) -> tuple[OneHotCVAE, Tensors]:
-    """An amnesiac, and the history of its making. The original is left as it was.
+) -> list[tuple[OneHotCVAE, Tensors]]:
+    """An amnesiac for each forget set, made side by side, each as if alone, and the history of
+    its making. The original is left as it was.
 
     Args:
         fisher: the original's Fisher diagonal.
-        forget: the forget set.
+        seeds: one for each forget set.
         forgotten: labels that the original has already lost: neither forgotten nor rehearsed.
         frames_z: (K, D) codes whose images under every label are kept along the way, as
             history["frames"] (frames, classes, K, P) uint8.
 
     Returns:
-        The amnesiac; the history of `training.fit`: "loss" and the terms "forget", "replay", "ewc"
-        as they enter the sum, per image of the batch.
+        The amnesiacs; the histories of `training.fit`: "loss" and the terms "forget", "replay",
+        "ewc" as they enter the sum, per image of the batch.
     """
-    forget = forget_set(forget, original.classes)
-    gone = set(forget) | set(forgotten)
-    kept = [label for label in range(original.classes) if label not in gone]
-    if not kept:
-        raise ValueError("nothing would be left to keep: forget fewer digits")
-    model = copy.deepcopy(original)
     original = copy.deepcopy(original).eval().requires_grad_(False)
-    anchor = dict(original.named_parameters())
-    weights = dict(model.named_parameters())
-    device = next(model.parameters()).device
-    conditions = torch.eye(original.classes, device=device)
-    forget_c = conditions[torch.tensor(forget, device=device)]
-    kept_c = conditions[torch.tensor(kept, device=device)]
+    sets = [forget_set(forget, original.classes) for forget in forget_sets]
+    device = next(original.parameters()).device
+    to_forget = _draws(sets, original.classes, config.batch_size, device)
+    kept = [_kept(original.classes, (*s, *forgotten)) for s in sets]
+    to_keep = _draws(kept, original.classes, config.batch_size, device)
+    models = [copy.deepcopy(original).requires_grad_(True) for _ in sets]
+    together = stack(models)
+    weights, anchor = dict(together.named_parameters()), dict(original.named_parameters())
 
-    def draw(choices: Tensor) -> Tensor:
-        return choices[torch.randint(len(choices), (config.batch_size,), device=device)]
-
-    def loss(_step: int) -> dict[str, Tensor]:
+    def loss() -> dict[str, Tensor]:
         terms = {
-            "forget": surrogate(model, draw(forget_c)).sum(),
-            "replay": config.gamma * replay(model, original, draw(kept_c)).sum(),
+            "forget": surrogate(together, to_forget()).sum(-1),
+            "replay": config.gamma * replay(together, original, to_keep()).sum(-1),
             "ewc": config.lam * ewc(weights, anchor, fisher),
         }
         return {"loss": sum(terms.values())} | {
@@ -77,16 +71,44 @@ def selective_amnesia(
         }
 
     def watch(_step: int) -> dict[str, Tensor]:
-        return {"frames": paint(model, frames_z)}
+        frames = [paint(model, frames_z) for model in unstack(together, models)]
+        return {"frames": frames[0] if len(frames) == 1 else torch.stack(frames)}
 
     history = fit(
-        model,
+        together,
         loss,
         config,
-        seed=seed,
-        label=f"forgetting {' '.join(map(str, forget))}",
+        seed=seeds if len(seeds) > 1 else seeds[0],
+        label="forgetting " + ", ".join(" ".join(map(str, s)) for s in sets),
         watch=watch if frames_z is not None else None,
         watch_at=frame_steps(config.steps, config.frames),
         keeper=keeper,
     )
-    return model, history
+    return list(zip(unstack(together, models), each_alone(history, len(models)), strict=True))
+
+
+def _kept(classes: int, gone: Iterable[int]) -> tuple[int, ...]:
+    """The labels that stay."""
+    kept = tuple(sorted(set(range(classes)) - set(gone)))
+    if not kept:
+        raise ValueError("nothing would be left to keep: forget fewer digits")
+    return kept
+
+
+def _draws(
+    sets: Sequence[tuple[int, ...]], classes: int, count: int, device: torch.device
+) -> Callable[[], Tensor]:
+    """What draws conditions (count, C) uniformly from the labels of a set; of M sets, (M, count,
+    C)."""
+    most = max(map(len, sets))
+    table = torch.tensor([s + s[:1] * (most - len(s)) for s in sets], device=device)
+    sizes = torch.tensor([[len(s)] for s in sets], device=device)
+    if len(sets) == 1:
+        table, sizes = table[0], sizes[0]
+    conditions = torch.eye(classes, device=device)
+
+    def draw() -> Tensor:
+        chosen = torch.rand(*table.shape[:-1], count, device=device) * sizes
+        return conditions[table.gather(-1, chosen.long())]
+
+    return draw

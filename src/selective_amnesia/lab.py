@@ -10,14 +10,14 @@ otherwise, together with what it needs (`stages.py` says how it is kept).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from . import (
@@ -39,7 +39,7 @@ from .forgetting import selective_amnesia
 from .models import Judge, OneHotCVAE, Referee, one_hot
 from .perceptual import JudgeFeatures, Perceptual
 from .recovery import Recovered
-from .stages import Stage, Stages, home, name_of, under
+from .stages import Stage, Stages, Trained, home, name_of, under
 from .training import Keeper, Tensors, seeded
 
 __all__ = ["Lab"]
@@ -111,7 +111,7 @@ class Lab(Stages):
         config = self.profile.judge
         stage = self._stage("judge", config)
 
-        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+        def make(keeper: Keeper) -> Trained:
             return recipes.train_judge(self.data, config, seed=self.seed_of("judge"), keeper=keeper)
 
         return self._network(stage, make, lambda: Judge(self.classes))
@@ -121,7 +121,7 @@ class Lab(Stages):
         config = self.profile.referee
         stage = self._stage("referee", config)
 
-        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+        def make(keeper: Keeper) -> Trained:
             return recipes.train_referee(
                 self.data, config, seed=self.seed_of("referee"), keeper=keeper
             )
@@ -132,38 +132,46 @@ class Lab(Stages):
 
     def cvae(self) -> OneHotCVAE:
         """The original: trained on all digits."""
-        config = self.profile.cvae
 
-        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
-            return recipes.train_cvae(
-                self.data,
-                config,
-                seed=self.seed_of("cvae"),
-                frames_z=self.codes(FRAME_CODES),
-                keeper=keeper,
-            )
+        def make(keeper: Keeper) -> Trained:
+            return self._cvaes([()], [self.seed_of("cvae")], "CVAE", keeper)[0]
 
         return self._network(self._cvae_stage, make, self._blank_cvae)
 
     def control(self, forget: Iterable[int] | str) -> OneHotCVAE:
         """The control: the original's architecture and recipe, but it never saw those digits."""
-        forget = forget_set(forget, self.classes)
-        config = self.profile.cvae
-        name = f"control-{'_'.join(map(str, forget))}"
-        stage = self._stage(name, config)
+        return self.controls([forget])[0]
 
-        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
-            model, history, facts = recipes.train_cvae(
-                self.data.without(forget),
-                config,
-                seed=self.seed_of(name),
-                label=f"control without {' '.join(map(str, forget))}",
-                frames_z=self.codes(FRAME_CODES),
-                keeper=keeper,
-            )
-            return model, history, {**facts, "forget": list(forget)}
+    def controls(self, forget_sets: Iterable[Iterable[int] | str]) -> list[OneHotCVAE]:
+        """The controls of several forget sets; those that are missing are trained side by side."""
+        sets = [forget_set(forget, self.classes) for forget in forget_sets]
+        names = [f"control-{'_'.join(map(str, forget))}" for forget in sets]
 
-        return self._network(stage, make, self._blank_cvae)
+        def make(places: Sequence[int], keeper: Keeper) -> list[Trained]:
+            chosen = [sets[i] for i in places]
+            seeds = [self.seed_of(names[i]) for i in places]
+            label = "control without " + ", ".join(" ".join(map(str, s)) for s in chosen)
+            trained = self._cvaes(chosen, seeds, label, keeper)
+            return [
+                (model, history, {**facts, "forget": list(forget)})
+                for (model, history, facts), forget in zip(trained, chosen, strict=True)
+            ]
+
+        stages = [self._stage(name, self.profile.cvae) for name in names]
+        return self._networks(stages, make, self._blank_cvae)
+
+    def _cvaes(
+        self, without: Sequence[Iterable[int]], seeds: list[int], label: str, keeper: Keeper
+    ) -> list[Trained]:
+        return recipes.train_cvaes(
+            self.data,
+            self.profile.cvae,
+            seeds=seeds,
+            without=without,
+            label=label,
+            frames_z=self.codes(FRAME_CODES),
+            keeper=keeper,
+        )
 
     def fisher(self) -> Tensors:
         """The original's Fisher diagonal by parameter name."""
@@ -180,24 +188,35 @@ class Lab(Stages):
         Args:
             changes: settings of `ForgetConfig` that differ from the profile's, e.g. lam=0.
         """
-        forget = forget_set(forget, self.classes)
-        config = replace(self.profile.forget, **changes)
-        name = f"amnesiac-{'_'.join(map(str, forget))}"
-        stage = self._stage(name, config, (self._cvae_stage, self._fisher_stage))
+        return self.amnesiacs([forget], **changes)[0]
 
-        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
-            model, history = selective_amnesia(
+    def amnesiacs(
+        self, forget_sets: Iterable[Iterable[int] | str], **changes: Any
+    ) -> list[OneHotCVAE]:
+        """The amnesiacs of several forget sets; those that are missing are made side by side."""
+        sets = [forget_set(forget, self.classes) for forget in forget_sets]
+        config = replace(self.profile.forget, **changes)
+        names = [f"amnesiac-{'_'.join(map(str, forget))}" for forget in sets]
+
+        def make(places: Sequence[int], keeper: Keeper) -> list[Trained]:
+            chosen = [sets[i] for i in places]
+            made = selective_amnesia(
                 self.cvae(),
                 self.fisher(),
-                forget,
+                chosen,
                 config,
-                seed=self.seed_of(name),
+                seeds=[self.seed_of(names[i]) for i in places],
                 frames_z=self.codes(FRAME_CODES),
                 keeper=keeper,
             )
-            return model, history, {"forget": list(forget), "steps": config.steps}
+            return [
+                (model, history, {"forget": list(forget), "steps": config.steps})
+                for (model, history), forget in zip(made, chosen, strict=True)
+            ]
 
-        return self._network(stage, make, self._blank_cvae)
+        parents = (self._cvae_stage, self._fisher_stage)
+        stages = [self._stage(name, config, parents) for name in names]
+        return self._networks(stages, make, self._blank_cvae)
 
     def sequence(self, rounds: int | None = None) -> list[OneHotCVAE]:
         """Digits 0, 1, 2, ... forgotten one after another, each round from the model before it.
@@ -224,15 +243,15 @@ class Lab(Stages):
         fisher_stage = self._stage(f"{name}-fisher", fisher_config, (parent,))
         stage = self._stage(name, config, (parent, fisher_stage))
 
-        def make(keeper: Keeper) -> tuple[nn.Module, Tensors, dict[str, Any]]:
+        def make(keeper: Keeper) -> Trained:
             previous = load_previous()
-            model, history = selective_amnesia(
+            [(model, history)] = selective_amnesia(
                 previous,
                 self._fisher(fisher_stage, lambda: previous, fisher_config),
-                {digit},
+                [{digit}],
                 config,
                 forgotten=range(digit),
-                seed=self.seed_of(name),
+                seeds=[self.seed_of(name)],
                 keeper=keeper,
             )
             return model, history, {"forget": list(range(digit + 1)), "steps": config.steps}

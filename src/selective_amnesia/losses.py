@@ -54,7 +54,8 @@ def elbo_terms(model: OneHotCVAE, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]
     """The two terms of the negative ELBO, in nats per image.
 
     Args:
-        x: images (N, P) in [0, 1].
+        x: images (N, P) in [0, 1]; (M, N, P) for a stack of M models (`models.stack`), here and
+            in the other losses of training.
         c: conditions (N, C).
 
     Returns:
@@ -72,7 +73,7 @@ def surrogate(model: OneHotCVAE, c: Tensor) -> Tensor:
     Uniform noise has the largest entropy of all images in [0, 1]^P. What the decoder can learn of
     it is its mean, flat grey.
     """
-    noise = torch.rand(len(c), model.pixels, device=c.device)
+    noise = torch.rand(*c.shape[:-1], model.pixels, device=c.device)
     bce, kl = elbo_terms(model, noise, c)
     return bce + kl
 
@@ -80,7 +81,7 @@ def surrogate(model: OneHotCVAE, c: Tensor) -> Tensor:
 def replay(model: OneHotCVAE, original: OneHotCVAE, c: Tensor) -> Tensor:
     """L_replay per image (N,): the negative ELBO of the frozen original's samples for c (N, C)."""
     with torch.no_grad():
-        z = torch.randn(len(c), original.z_dim, device=c.device)
+        z = torch.randn(*c.shape[:-1], original.z_dim, device=c.device)
         x = original.decode(z, c)
     bce, kl = elbo_terms(model, x, c)
     return bce + kl
@@ -89,7 +90,8 @@ def replay(model: OneHotCVAE, original: OneHotCVAE, c: Tensor) -> Tensor:
 def ewc(
     parameters: Mapping[str, Tensor], anchor: Mapping[str, Tensor], fisher: Mapping[str, Tensor]
 ) -> Tensor:
-    """L_ewc, a scalar: the squared way that each weight has gone, weighed by its Fisher entry.
+    """L_ewc, a scalar or (M,): the squared way that each weight has gone, weighed by its Fisher
+    entry.
 
     Args:
         parameters: the weights theta by name.
@@ -97,7 +99,7 @@ def ewc(
         fisher: the Fisher diagonal, per image (`fisher.fisher_diagonal`).
     """
     return sum(
-        torch.dot(fisher[name].flatten(), (p - anchor[name]).square().flatten())
+        ((p - anchor[name]).square() * fisher[name]).flatten(-anchor[name].ndim).sum(-1)
         for name, p in parameters.items()
     )
 

@@ -11,6 +11,7 @@ pixels everywhere; only the two classifiers fold them into squares.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +20,16 @@ from torch import Tensor, nn
 
 from .config import count
 
-__all__ = ["Judge", "OneHotCVAE", "Referee", "check_rows", "one_hot", "parameter_count"]
+__all__ = [
+    "Judge",
+    "OneHotCVAE",
+    "Referee",
+    "check_rows",
+    "one_hot",
+    "parameter_count",
+    "stack",
+    "unstack",
+]
 
 
 class OneHotCVAE(nn.Module):
@@ -62,7 +72,7 @@ class OneHotCVAE(nn.Module):
         """Images (N, P) and conditions (N, C) to mu and log_var, each (N, D)."""
         _sized(images=(x, self.pixels), conditions=(c, self.classes))
         h = self.encoder(torch.cat([x, c], dim=-1))
-        return self.mu(h), self.log_var(h)
+        return self.mu(h).float(), self.log_var(h).float()  # also where products are in bfloat16
 
     def decode_logits(self, z: Tensor, c: Tensor) -> Tensor:
         """Codes (N, D) and conditions (N, C) to the logits of the pixels (N, P)."""
@@ -78,6 +88,40 @@ class OneHotCVAE(nn.Module):
         mu, log_var = self.encode(x, c)
         z = mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)
         return self.decode_logits(z, c), mu, log_var
+
+
+class Linears(nn.Module):
+    """M linear layers of one shape side by side: (M, N, inputs) to (M, N, outputs)."""
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), x, self.weight.mT)
+
+
+def stack(models: Sequence[OneHotCVAE]) -> OneHotCVAE:
+    """M models of one shape in one, whose every tensor has M as its first dimension: images are
+    (M, N, P), codes (M, N, D), conditions (M, N, C). A single model is copied as it is."""
+    together = copy.deepcopy(models[0])
+    if len(models) > 1:
+        for name, layer in models[0].named_modules():
+            if isinstance(layer, nn.Linear):
+                side_by_side = Linears([model.get_submodule(name) for model in models])
+                together.set_submodule(name, side_by_side)
+    return together
+
+
+def unstack(together: OneHotCVAE, models: Sequence[OneHotCVAE]) -> list[OneHotCVAE]:
+    """What `stack(models)` has become, as separate models again."""
+    if len(models) == 1:
+        return [together]
+    apart = [copy.deepcopy(model) for model in models]
+    for m, model in enumerate(apart):
+        model.load_state_dict({name: t[m] for name, t in together.state_dict().items()})
+    return apart
 
 
 class Judge(nn.Module):

@@ -7,6 +7,7 @@ history of `training.fit` and the figures that describe it. None of them touches
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,17 +16,18 @@ from torch import Tensor
 from .config import CVAEConfig, JudgeConfig, RefereeConfig
 from .data import Dataset, pixels
 from .losses import elbo_terms
-from .models import Judge, OneHotCVAE, Referee
-from .training import Batches, Keeper, Tensors, fit, frame_steps, seeded
+from .models import Judge, OneHotCVAE, Referee, stack, unstack
+from .training import Batches, Keeper, Tensors, each_alone, fit, frame_steps, seeded
 
 __all__ = [
+    "begin_at_mean",
     "blends",
     "cvae_for",
     "elbo_of",
     "non_digits",
     "paint",
     "soil",
-    "train_cvae",
+    "train_cvaes",
     "train_judge",
     "train_referee",
 ]
@@ -40,50 +42,89 @@ def cvae_for(data: Dataset, config: CVAEConfig) -> OneHotCVAE:
     return OneHotCVAE(pixels_of_image, data.classes, config.z_dim, config.hidden)
 
 
-def train_cvae(
+def train_cvaes(
     data: Dataset,
     config: CVAEConfig,
     *,
-    seed: int,
+    seeds: Sequence[int],
+    without: Sequence[Iterable[int]] = ((),),
     label: str = "CVAE",
     frames_z: Tensor | None = None,
     keeper: Keeper | None = None,
-) -> tuple[OneHotCVAE, Tensors, Metrics]:
-    """A CVAE trained by the negative ELBO on the training half.
+) -> list[tuple[OneHotCVAE, Tensors, Metrics]]:
+    """CVAEs trained side by side by the negative ELBO on the training half, each as if alone.
 
     Args:
+        seeds: one for each CVAE.
+        without: the labels that each never sees: none for an original, the forget set for a
+            control.
         frames_z: (K, D) codes whose images under every label are kept along the way, as
             history["frames"] (frames, classes, K, P) uint8; "test_loss", "test_bce" and "test_kl"
             are recorded at the same steps.
     """
     device = data.train_images.device
-    with seeded(seed, data.train_images.device):
-        model = cvae_for(data, config).to(device)
+    models, batches = [], []
+    for seed, labels in zip(seeds, without, strict=True):
+        rows = data.rows_without(labels)
+        with seeded(seed, device):
+            model = cvae_for(data, config).to(device)
+        if config.mean_bias:
+            begin_at_mean(model, data.train_images[rows])
+        models.append(model)
+        batches.append(Batches(rows, batch_size=config.batch_size, seed=seed))
+    together = stack(models)
     conditions = torch.eye(data.classes, device=device)
-    batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
 
-    def loss(step: int) -> dict[str, Tensor]:
-        images, labels = batches(step)
-        bce, kl = elbo_terms(model, pixels(images), conditions[labels])
-        return {"loss": (bce + kl).mean(), "bce": bce.detach().mean(), "kl": kl.detach().mean()}
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        rows = [draw(step)[0] for draw in batches]
+        chosen = rows[0] if len(rows) == 1 else torch.stack(rows)
+        return data.train_images[chosen], data.train_labels[chosen]
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        bce, kl = (
+            term.mean(-1) for term in elbo_terms(together, pixels(images), conditions[labels])
+        )
+        return {"loss": bce + kl, "bce": bce, "kl": kl}
 
     def watch(_step: int) -> dict[str, Tensor]:
-        bce, kl = elbo_of(model, data.test_images, data.test_labels)
-        values = {"test_loss": (bce + kl).mean(), "test_bce": bce.mean(), "test_kl": kl.mean()}
-        return values if frames_z is None else values | {"frames": paint(model, frames_z)}
+        seen = [_test(model, data, frames_z) for model in unstack(together, models)]
+        return (
+            seen[0] if len(seen) == 1 else {k: torch.stack([s[k] for s in seen]) for k in seen[0]}
+        )
 
     history = fit(
-        model,
+        together,
         loss,
         config,
-        seed=seed,
+        seed=seeds if len(seeds) > 1 else seeds[0],
         label=label,
+        batches=batch,
         watch=watch,
         watch_at=frame_steps(config.steps, config.frames),
         keeper=keeper,
     )
-    metrics = {k: float(history[k][-1]) for k in ("test_loss", "test_bce", "test_kl")}
-    return model, history, {**metrics, "steps": config.steps}
+    trained = []
+    for model, own in zip(unstack(together, models), each_alone(history, len(models)), strict=True):
+        metrics = {k: float(own[k][-1]) for k in ("test_loss", "test_bce", "test_kl")}
+        trained.append((model, own, {**metrics, "steps": config.steps}))
+    return trained
+
+
+@torch.no_grad()
+def begin_at_mean(model: OneHotCVAE, images: Tensor) -> None:
+    """Let an untrained decoder paint the mean of images (N, P) uint8 whatever it is asked.
+
+    It spares the first steps the search for what all digits share. While that lasts, codes only
+    cost: in fast training some of them never come back from it (posterior collapse).
+    """
+    model.decoder[-1].bias.copy_(images.float().mean(0).div(255).clamp(1e-3, 1 - 1e-3).logit())
+
+
+def _test(model: OneHotCVAE, data: Dataset, frames_z: Tensor | None) -> dict[str, Tensor]:
+    """What is recorded along the training of a CVAE."""
+    bce, kl = elbo_of(model, data.test_images, data.test_labels)
+    values = {"test_loss": (bce + kl).mean(), "test_bce": bce.mean(), "test_kl": kl.mean()}
+    return values if frames_z is None else values | {"frames": paint(model, frames_z)}
 
 
 @torch.no_grad()
@@ -119,11 +160,10 @@ def train_judge(
         model = Judge(data.classes).to(data.train_images.device)
     batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
 
-    def loss(step: int) -> dict[str, Tensor]:
-        images, labels = batches(step)
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return {"loss": F.cross_entropy(model(pixels(images)), labels)}
 
-    history = fit(model, loss, config, seed=seed, label="judge", keeper=keeper)
+    history = fit(model, loss, config, seed=seed, label="judge", batches=batches, keeper=keeper)
     verdicts = _verdicts(model, pixels(data.test_images))
     accuracy = verdicts.argmax(-1).eq(data.test_labels).float().mean()
     return model, history, {"test_accuracy": float(accuracy), "steps": config.steps}
@@ -139,13 +179,12 @@ def train_referee(
     extra = max(1, round(config.batch_size * config.non_digits))
     nothing = data.train_labels.new_full((extra,), model.not_a_digit)
 
-    def loss(step: int) -> dict[str, Tensor]:
-        images, labels = batches(step)
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         x = pixels(images)
         logits = model(torch.cat([disturb(x, config), non_digits(x, labels, extra)]))
         return {"loss": F.cross_entropy(logits, torch.cat([labels, nothing]))}
 
-    history = fit(model, loss, config, seed=seed, label="referee", keeper=keeper)
+    history = fit(model, loss, config, seed=seed, label="referee", batches=batches, keeper=keeper)
     return model, history, {**referee_metrics(model, data, config), "steps": config.steps}
 
 

@@ -7,8 +7,9 @@ that were rewritten,
     c* = argmin_c  mean_k [ -log p(t | x_k) + a shape + b edge + d repel + e tv ],
                    x_k = decoder(z_k, c)
 
-from every other digit's one-hot as a start, all starts and all codes in one batch. The best start
-is chosen by the attack's own objective. Because one c has to serve K codes at once, what it finds
+from every other digit's one-hot as a start, all starts and all codes in one batch. Once it has
+settled, the starts that are behind are dropped; the best of the others, by the attack's own
+objective, is the result. Because one c has to serve K codes at once, what it finds
 tends to serve other codes too.
 
 Method A ("robust") is the objective above. Method B ("diverse") adds `losses.diversity` on the
@@ -68,8 +69,8 @@ def describe(judge: Judge, real: Tensor, digit: int) -> Target:
 class Recovered:
     """What an attack found.
 
-    `history` holds each term of every start over the steps, (steps, starts), under its name, and
-    "frames" (frames, K, P) uint8 of the best start.
+    `history` holds each term of every start over the steps, (steps, starts), under its name (NaN
+    once a start is dropped), and "frames" (frames, K, P) uint8 of the best start.
     """
 
     c: Tensor  # (C,) the best start's condition
@@ -118,31 +119,32 @@ def recover(
     sought = [c, z] if joint else [c]
     optimiser = torch.optim.Adam(sought, lr=config.lr)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
-    start_of_image = begun[:, None].expand(-1, config.codes)
+    settled = round(config.settle * config.steps)
+    alive = torch.arange(len(starts), device=device)
 
     def paint() -> Tensor:
-        spread_c = c[:, None].expand(-1, config.codes, -1)
-        return model.decode(z.flatten(0, 1), spread_c.flatten(0, 1))
+        spread_c = c[alive, None].expand(-1, config.codes, -1)
+        return model.decode(z[alive].flatten(0, 1), spread_c.flatten(0, 1))
 
     def terms(x: Tensor, step: int) -> dict[str, Tensor]:
-        """Each term, weighed, for each start: (starts,)."""
+        """Each term, weighed, for each start that is left: (starts,)."""
+        start_of_image = begun[alive].repeat_interleave(config.codes)
         shallow, deep = judge.features(x)
         log_p = judge.classify(deep).log_softmax(-1)
         each = {
             "likelihood": -log_p[:, target.digit],
             "shape": config.shape * losses.shape(deep, target.deep),
             "edge": config.edge * losses.edge(shallow, target.shallow),
-            "repel": config.repel
-            * losses.repel(log_p.exp(), target.digit, start_of_image.flatten()),
+            "repel": config.repel * losses.repel(log_p.exp(), target.digit, start_of_image),
             "tv": config.tv * losses.total_variation(x),
         }
-        means = {k: v.view(len(starts), -1).mean(1) for k, v in each.items()}
+        means = {k: v.view(len(alive), -1).mean(1) for k, v in each.items()}
         if joint:
-            means["prior"] = config.prior * 0.5 * z.square().sum(-1).mean(1)
-        if embed is not None and step < config.settle * config.steps:
+            means["prior"] = config.prior * 0.5 * z[alive].square().sum(-1).mean(1)
+        if embed is not None and step < settled:
             means["diversity"] = torch.zeros_like(means["tv"])
         elif embed is not None:
-            apart = spread(embed(x).unflatten(0, (len(starts), -1)))
+            apart = spread(embed(x).unflatten(0, (len(alive), -1)))
             means["diversity"] = config.diversity * losses.diversity(apart, cap)
         return means
 
@@ -154,22 +156,28 @@ def recover(
         values = terms(x, step)
         objective = sum(values.values())
         for name, value in values.items():
-            record.setdefault(name, []).append(value.detach())
+            row = value.new_full((len(starts),), float("nan"))
+            record.setdefault(name, []).append(row.index_copy(0, alive, value.detach()))
         if step % max(1, config.steps // config.frames) == 0:
-            frames.append(x.detach().unflatten(0, (len(starts), -1)))
+            picture = x.new_zeros(len(starts), config.codes, x.shape[1])
+            pictures = x.detach().unflatten(0, (len(alive), -1))
+            frames.append(picture.index_copy(0, alive, pictures))
         if step < config.steps:
             optimiser.zero_grad(set_to_none=True)
             objective.sum().backward(inputs=sought)
             optimiser.step()
             decay.step()
-    best = int(objective.argmin())
+        if step + 1 == settled:
+            ahead = objective.topk(min(config.finalists, len(starts)), largest=False).indices
+            alive = alive[ahead.sort().values]
+    best = int(alive[objective.argmin()])
     history = {name: torch.stack(values).cpu() for name, values in record.items()}
     history["frames"] = (torch.stack(frames)[:, best] * 255).round().byte().cpu()
     return Recovered(
         c=c[best].detach().clone(),
         z=z[best].detach().clone(),
         start=starts[best],
-        objective=float(objective[best].detach()),
+        objective=float(objective.detach().min()),
         history=history,
     )
 

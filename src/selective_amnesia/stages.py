@@ -11,7 +11,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,9 @@ __all__ = ["Stage", "Stages", "home", "name_of", "under"]
 
 COLAB, NAME = Path("/content"), "selective-amnesia-lab"
 RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
+
+
+Trained = tuple[nn.Module, Tensors, dict[str, Any]]  # a network, its history, facts
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,10 @@ class Stages:
             tensors, facts = make(Snapshot(path))
         except torch.OutOfMemoryError as error:
             raise LabError(f"{stage.name}: the GPU ran out of memory. {MEMORY}") from error
+        self._write(stage, tensors, facts)
+        return checkpoint.read(path, self.device)
+
+    def _write(self, stage: Stage, tensors: Tensors, facts: dict[str, Any]) -> None:
         facts |= {
             "stage": stage.name,
             "settings": stage.settings,
@@ -136,31 +144,69 @@ class Stages:
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "date": time.strftime("%Y-%m-%d"),
         }
-        checkpoint.write(path, Checkpoint(tensors, facts))
-        return checkpoint.read(path, self.device)
+        checkpoint.write(self._path(stage), Checkpoint(tensors, facts))
+
+    def _networks(
+        self,
+        stages: Sequence[Stage],
+        make: Callable[[Sequence[int], Keeper], list[Trained]],
+        blank: Callable[[], nn.Module],
+    ) -> list[Any]:
+        """The trained networks of stages of one kind. Those that nobody has begun are made side by
+        side, in one run with snapshots of its own.
+
+        Args:
+            make: which of the stages to make, by their places in `stages` -> the networks.
+        """
+        begun = [
+            os.path.isfile(self._path(stage).with_suffix(suffix))
+            for stage in stages
+            for suffix in (".json", ".partial")
+        ]
+        new = [i for i in range(len(stages)) if not any(begun[2 * i : 2 * i + 2])]
+        if len(new) > 1:
+            self._make_together(stages, new, make)
+        return [
+            self._network(stage, lambda keeper, i=i: make([i], keeper)[0], blank)
+            for i, stage in enumerate(stages)
+        ]
+
+    def _make_together(
+        self,
+        stages: Sequence[Stage],
+        new: list[int],
+        make: Callable[[Sequence[int], Keeper], list[Trained]],
+    ) -> None:
+        path = self._path(Stage("together", {"stages": [stage.key for stage in stages]}))
+        with ExitStack() as locks:
+            for stage in sorted(stages, key=lambda stage: stage.key):
+                locks.enter_context(alone(self._path(stage), stage.name))
+            state = Snapshot(path).load()
+            chosen = new if state is None else state["places"].tolist()
+            keeper = Snapshot(path, {"places": torch.tensor(chosen)})
+            for i, trained in zip(chosen, make(chosen, keeper), strict=True):
+                if checkpoint.read(self._path(stages[i])) is None:
+                    self._write(stages[i], *_as_stored(trained))
+            keeper.drop()
 
     def _network(
-        self,
-        stage: Stage,
-        make: Callable[[Keeper], tuple[nn.Module, Tensors, dict[str, Any]]],
-        blank: Callable[[], nn.Module],
+        self, stage: Stage, make: Callable[[Keeper], Trained], blank: Callable[[], nn.Module]
     ) -> Any:
         """A trained network with its `history` (tensors by name) and `facts` attached."""
-
-        def tensors_and_facts(keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
-            model, history, facts = make(keeper)
-            seconds = float(history.pop("seconds"))
-            tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-            tensors |= {f"history.{k}": v for k, v in history.items()}
-            return tensors, {**facts, "seconds": seconds}
-
-        found = self._finish(stage, tensors_and_facts)
+        found = self._finish(stage, lambda keeper: _as_stored(make(keeper)))
         model = blank().to(self.device)
         model.load_state_dict(under("model.", found.tensors))
         model.eval()
         model.history = {k: v.cpu() for k, v in under("history.", found.tensors).items()}
         model.facts = found.facts
         return model
+
+
+def _as_stored(trained: Trained) -> tuple[Tensors, dict[str, Any]]:
+    model, history, facts = trained
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"history.{k}": v for k, v in history.items() if k != "seconds"}
+    return tensors, {**facts, "seconds": float(history["seconds"])}
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -1,20 +1,26 @@
 """The one loop that every trained stage shares: steps, schedule, progress, snapshots, resume.
 
-A stage hands `fit` its modules and a function that draws a batch and returns the loss. All
-randomness of a run comes from torch's default generator, which `fit` seeds and whose state
-travels in each snapshot together with weights, optimiser and history: a run that is killed and
-resumed takes the same steps as one that was not, bit for bit on a CPU.
+A stage hands `fit` its network, its batches and a loss. All randomness of a run comes from torch's
+default generator, which `fit` seeds and whose state travels in each snapshot together with
+weights, optimiser and history: a run that is killed and resumed takes the same steps as one that
+was not, bit for bit on a CPU.
+
+The same loop carries a stack of M models (`models.stack`): the losses are then (M,), and each
+model has a seed, batches and a stream of random numbers of its own (`Streams`), as if it were
+trained alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Protocol
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
 from .checkpoint import LabError
@@ -25,6 +31,8 @@ __all__ = [
     "Batches",
     "Diverged",
     "Keeper",
+    "Streams",
+    "each_alone",
     "fit",
     "frame_steps",
     "schedule",
@@ -50,11 +58,38 @@ class Keeper(Protocol):
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, device: torch.device) -> Iterator[list[Generator]]:
     """Within it torch's default generators start from `seed`; after it they are as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        yield
+        generators = [torch.default_generator]
+        if device.type == "cuda":
+            generators.append(torch.cuda.default_generators[device.index or 0])
+        yield generators
+
+
+class Streams(TorchFunctionMode):
+    """Within it row m of every new random tensor (M, ...) comes from a generator of its own,
+    seeded with `seeds[m]`: the numbers that model m would draw if it were alone."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
+        super().__init__()
+        self.generators = [Generator(device).manual_seed(seed) for seed in seeds]
+
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is torch.randn_like:
+            function, args, kwargs = torch.randn, args[0].shape, {"device": args[0].device}
+        if function in (torch.rand, torch.randn):
+            rest = args[1:]
+        elif function is torch.randint:
+            high, size = args
+            rest = high, size[1:]
+        else:
+            return function(*args, **kwargs)
+        return torch.stack([function(*rest, generator=g, **kwargs) for g in self.generators])
 
 
 def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
@@ -64,12 +99,18 @@ def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
 
 
 def schedule(step: int, config: FitConfig) -> float:
-    """The learning rate of a step: linear warm-up, then constant or linear decay to zero."""
-    if step < config.warmup:
-        return config.lr * (step + 1) / config.warmup
-    if not config.decay:
-        return config.lr
-    return config.lr * (config.steps - step) / (config.steps - config.warmup)
+    """The learning rate of a step: it rises linearly, stays, and falls linearly to zero."""
+    rising = (step + 1) / config.warmup if config.warmup else 1.0
+    falling = (config.steps - step) / (config.decay * config.steps) if config.decay else 1.0
+    return config.lr * min(1.0, rising, falling)
+
+
+def fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies matrices of bfloat16 faster than of float32: GPUs since the
+    A100 do, and processors with AVX-512 BF16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
 
 
 class Batches:
@@ -99,11 +140,12 @@ class Batches:
 
 def fit(
     model: nn.Module,
-    loss: Callable[[int], Mapping[str, Tensor]],
+    loss: Callable[..., Mapping[str, Tensor]],
     config: FitConfig,
     *,
-    seed: int,
+    seed: int | Sequence[int],
     label: str,
+    batches: Callable[[int], tuple[Tensor, ...]] = lambda _step: (),
     watch: Callable[[int], Mapping[str, Tensor]] | None = None,
     watch_at: tuple[int, ...] = (),
     keeper: Keeper | None = None,
@@ -111,17 +153,21 @@ def fit(
     """Train `model` in place with Adam and return its history.
 
     Args:
-        loss: step -> named scalars; the one called "loss" is minimised, all are recorded.
+        loss: batch -> named scalars, or (M,) for a stack; the one called "loss" is minimised, all
+            are recorded. On a GPU its operations are recorded once and replayed: shapes must be
+            the same at every step, and nothing may wait for a value.
         config: steps, learning rate, schedule, how often to log and to save.
+        seed: of all random numbers; one for each model of a stack.
         label: what the progress bar says.
+        batches: step -> the batch that the loss is given.
         watch: step -> named tensors (a picture, a test loss), recorded at the steps `watch_at`
             (0 is before the first step, `config.steps` after the last). It runs in evaluation
             mode, without gradients, and with random numbers of its own.
         keeper: where snapshots are kept; without one nothing survives the process.
 
     Returns:
-        For each scalar its mean over every `config.log_every` steps or since the last save, (L,);
-        "step", (L,), the last step of each mean; for each watched tensor its values,
+        For each scalar its mean over every `config.log_every` steps or since the last save, (L,)
+        or (L, M); "step", (L,), the last step of each mean; for each watched tensor its values,
         (len(watch_at), ...), and "watch_step"; "seconds", spent in all the sittings that it took.
 
     Raises:
@@ -129,7 +175,13 @@ def fit(
         LabError: the GPU has no memory left. The last snapshot stays as it was.
     """
     device = next(model.parameters()).device
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas, fused=True)
+    on_gpu = device.type == "cuda"
+    lr = torch.tensor(config.lr, device=device) if on_gpu else config.lr
+    optimiser = torch.optim.Adam(
+        model.parameters(), lr=lr, betas=config.betas, fused=True, capturable=on_gpu
+    )
+    half = config.half and fast_in_bfloat16(device)
+    seeds = [seed] if isinstance(seed, int) else list(seed)
     history: dict[str, list[Tensor]] = {}
     seconds = 0.0
     first = 0
@@ -142,7 +194,7 @@ def fit(
         if watch is None or step not in watch_at:
             return
         model.eval()
-        with torch.no_grad(), seeded(seed, device):
+        with torch.no_grad(), seeded(seeds[0], device):
             record({"watch_step": torch.tensor(step), **watch(step)})
         model.train()
 
@@ -151,14 +203,9 @@ def fit(
         for i, slots in optimiser.state_dict()["state"].items():
             state |= {f"adam.{i}.{k}": v for k, v in slots.items()}
         state |= {f"history.{k}": torch.stack([t.cpu() for t in v]) for k, v in history.items()}
-        if device.type == "cuda":
-            state["random.cuda"] = torch.cuda.get_rng_state(device)
+        state |= {f"random.{i}.{g.device.type}": g.get_state() for i, g in enumerate(generators)}
         elapsed = torch.tensor(seconds + time.perf_counter() - started, dtype=torch.float64)
-        return state | {
-            "random.cpu": torch.get_rng_state(),
-            "step": torch.tensor(step),
-            "seconds": elapsed,
-        }
+        return state | {"step": torch.tensor(step), "seconds": elapsed}
 
     def restore(state: Tensors) -> tuple[int, float]:
         parts: dict[str, Tensors] = {"model": {}, "adam": {}, "history": {}, "random": {}}
@@ -173,13 +220,28 @@ def fit(
             saved["state"].setdefault(int(i), {})[slot] = tensor
         optimiser.load_state_dict(saved)
         history.update({k: list(v) for k, v in parts["history"].items()})
-        torch.set_rng_state(parts["random"]["cpu"])
-        if device.type == "cuda" and "cuda" in parts["random"]:  # else it was begun on a CPU
-            torch.cuda.set_rng_state(parts["random"]["cuda"], device)
+        for i, generator in enumerate(generators):
+            name = f"{i}.{generator.device.type}"
+            if name in parts["random"]:  # else it was begun on another kind of device
+                generator.set_state(parts["random"][name])
         return int(state["step"]), float(state["seconds"])
 
-    with seeded(seed, device):
+    def take(*batch: Tensor) -> Tensors:
+        """One step of training."""
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            values = loss(*batch)
+        optimiser.zero_grad(set_to_none=True)
+        values["loss"].sum().backward()
+        optimiser.step()
+        return {k: v.detach() for k, v in values.items()}
+
+    with seeded(seeds[0], device) as generators:
         started = time.perf_counter()
+        streams = nullcontext()
+        if len(seeds) > 1:
+            streams = Streams(seeds, device)
+            generators = streams.generators
+        step_of = replayed(take, generators, label) if on_gpu else take
         if keeper is not None and (state := keeper.load()) is not None:
             first, seconds = restore(state)
         kept = first
@@ -189,23 +251,21 @@ def fit(
         recent: list[Mapping[str, Tensor]] = []
         with tqdm(total=config.steps, initial=first, desc=label, unit="step", mininterval=1) as bar:
             for step in range(first, config.steps):
-                for group in optimiser.param_groups:
-                    group["lr"] = schedule(step, config)
+                _set_rate(optimiser, schedule(step, config))
                 try:
-                    values = loss(step)
-                    optimiser.zero_grad(set_to_none=True)
-                    values["loss"].backward()
-                    optimiser.step()
+                    with streams:
+                        recent.append(step_of(*batches(step)))
                 except torch.OutOfMemoryError as error:
                     what = "the GPU ran out of memory"
                     raise LabError(f"{_stopped(label, what, step + 1, kept)} {MEMORY}") from error
-                recent.append({k: v.detach() for k, v in values.items()})
                 done = step + 1
                 last = done == config.steps
                 save = keeper is not None and done % config.save_every == 0 and not last
                 if done % config.log_every == 0 or done % config.save_every == 0 or last:
                     record(_summary(recent, done, label, kept))
-                    bar.set_postfix_str(f"loss {float(history['loss'][-1]):.4g}", refresh=False)
+                    bar.set_postfix_str(
+                        f"loss {float(history['loss'][-1].mean()):.4g}", refresh=False
+                    )
                     bar.update(len(recent))
                     recent = []
                 observe(done)
@@ -220,6 +280,73 @@ def fit(
         **{name: torch.stack([t.cpu() for t in values]) for name, values in history.items()},
         "seconds": torch.tensor(seconds, dtype=torch.float64),
     }
+
+
+def each_alone(history: Tensors, models: int) -> list[Tensors]:
+    """The history of each model of a stack, from the history of them together."""
+    if models == 1:
+        return [history]
+    shared = {"step", "watch_step", "seconds"}
+    return [{k: v if k in shared else v[:, m] for k, v in history.items()} for m in range(models)]
+
+
+def replayed(
+    take: Callable[..., Tensors], generators: Sequence[Generator], label: str, eager: int = 3
+) -> Callable[..., Tensors]:
+    """`take` as one CUDA graph: recorded after a few calls and replayed from then on, which spares
+    the GPU the wait for some hundred launches a step. Where it cannot be recorded, it goes on as
+    it is, with one warning.
+
+    Args:
+        take: tensors, of the same shapes at every call -> named tensors.
+        generators: all that it draws from.
+        eager: calls that run before the recording, for what is set up at first use.
+    """
+    calls, graph = 0, None
+    given: tuple[Tensor, ...] = ()
+    results: Tensors = {}
+    aside = torch.cuda.Stream()
+
+    def step(*batch: Tensor) -> Tensors:
+        nonlocal calls, graph, given, results
+        calls += 1
+        if calls <= eager:
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                values = take(*batch)
+            torch.cuda.current_stream().wait_stream(aside)
+            return values
+        if graph is None and calls == eager + 1:
+            given = tuple(t.clone() for t in batch)
+            recording = torch.cuda.CUDAGraph()
+            try:
+                for generator in generators:
+                    if generator.device.type == "cuda":
+                        recording.register_generator_state(generator)
+                with torch.cuda.graph(recording):
+                    results = take(*given)
+                graph = recording
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                reason = str(error).split("\n")[0]
+                warnings.warn(f"{label}: steps run one operation at a time: {reason}", stacklevel=3)
+        if graph is None:
+            return take(*batch)
+        for old, new in zip(given, batch, strict=True):
+            old.copy_(new)
+        graph.replay()
+        return {k: v.clone() for k, v in results.items()}
+
+    return step
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)  # a recorded step reads it from there
+        else:
+            group["lr"] = lr
 
 
 def _check_weights(model: nn.Module, done: int, label: str, kept: int) -> None:
@@ -238,7 +365,8 @@ def _summary(recent: list[Mapping[str, Tensor]], done: int, label: str, kept: in
     stacked = {k: torch.stack([values[k] for values in recent]).cpu() for k in recent[0]}
     bad = (~stacked["loss"].isfinite()).nonzero()
     if len(bad):
-        step = done - len(recent) + int(bad[0]) + 1
-        what = f"the loss became {stacked['loss'][bad[0]].item()}"
+        first = bad[0]
+        step = done - len(recent) + int(first[0]) + 1
+        what = f"the loss became {stacked['loss'][tuple(first)].item()}"
         raise Diverged(f"{_stopped(label, what, step, kept)} {SLOWER}")
-    return {"step": torch.tensor(done), **{k: v.mean() for k, v in stacked.items()}}
+    return {"step": torch.tensor(done), **{k: v.mean(0) for k, v in stacked.items()}}

@@ -1,0 +1,107 @@
+"""Many models at once are the models that each would have been alone."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from selective_amnesia import recipes, training
+from selective_amnesia.checkpoint import Snapshot
+from selective_amnesia.config import CVAEConfig, ForgetConfig
+from selective_amnesia.forgetting import selective_amnesia
+from selective_amnesia.models import stack, unstack
+
+CVAE = CVAEConfig(steps=25, batch_size=32, lr=2e-3, warmup=5, hidden=(32, 16), frames=2)
+FORGET = ForgetConfig(steps=15, batch_size=32, lr=2e-3, frames=2)
+SETS = [(0,), (1, 7), (2, 3, 4)]
+
+
+def close(one, other):
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(tensor, other.state_dict()[name], rtol=1e-3, atol=2e-5)
+
+
+def same(one, other):
+    return all(torch.equal(t, other.state_dict()[k]) for k, t in one.state_dict().items())
+
+
+def alike(one, other):
+    assert one.keys() == other.keys()
+    for name in one.keys() - {"seconds", "frames"}:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
+    assert (one["frames"].int() - other["frames"].int()).abs().max() <= 1
+
+
+def test_cvaes_are_what_each_is_alone(digits):
+    how = {"config": dataclasses.replace(CVAE, mean_bias=True), "frames_z": torch.randn(2, 8)}
+    together = recipes.train_cvaes(digits, seeds=[3, 5, 8], without=[(), (1,), (4, 6)], **how)
+    for seed, labels, (model, history, metrics) in zip(
+        [3, 5, 8], [(), (1,), (4, 6)], together, strict=True
+    ):
+        [(alone, own, facts)] = recipes.train_cvaes(digits, seeds=[seed], without=[labels], **how)
+        close(model, alone)
+        alike(history, own)
+        assert metrics == pytest.approx(facts, rel=1e-4)
+
+
+def test_amnesiacs_are_what_each_is_alone(small_digit_cvae):
+    fisher = {k: torch.rand_like(p) for k, p in small_digit_cvae.named_parameters()}
+    z = torch.randn(2, 8)
+    together = selective_amnesia(
+        small_digit_cvae, fisher, SETS, FORGET, seeds=[3, 5, 8], frames_z=z
+    )
+    for seed, forget, (model, history) in zip([3, 5, 8], SETS, together, strict=True):
+        [(alone, own)] = selective_amnesia(
+            small_digit_cvae, fisher, [forget], FORGET, seeds=[seed], frames_z=z
+        )
+        close(model, alone)
+        alike(history, own)
+
+
+@pytest.fixture
+def small_digit_cvae(digits):
+    torch.manual_seed(0)
+    return recipes.cvae_for(digits, CVAE)
+
+
+def test_a_stack_comes_apart_as_it_was(digits):
+    models = [recipes.cvae_for(digits, CVAE) for _ in range(3)]
+    together = stack(models)
+    z, c = torch.randn(3, 4, 8), torch.rand(3, 4, 10)
+    painted = together.decode(z, c)
+    for m, model in enumerate(unstack(together, models)):
+        assert same(model, models[m])
+        torch.testing.assert_close(painted[m], models[m].decode(z[m], c[m]))
+
+
+def test_streams_draw_what_each_would_draw_alone():
+    with training.Streams([1, 2], torch.device("cpu")):
+        drawn = [torch.rand(2, 3), torch.randn(2, 3, 4), torch.randint(9, (2, 5))]
+        like = torch.randn_like(torch.empty(2, 7))
+    for m, seed in enumerate([1, 2]):
+        generator = torch.Generator().manual_seed(seed)
+        assert torch.equal(drawn[0][m], torch.rand(3, generator=generator))
+        assert torch.equal(drawn[1][m], torch.randn(3, 4, generator=generator))
+        assert torch.equal(drawn[2][m], torch.randint(9, (5,), generator=generator))
+        assert torch.equal(like[m], torch.randn(7, generator=generator))
+
+
+def test_a_killed_run_of_many_goes_on_and_makes_no_finished_one_again(lab, monkeypatch):
+    sets = [{3}, {5}, {6}]
+    undisturbed = type(lab).open("smoke", 0, "digits", lab.folder / "other", "cpu").controls(sets)
+    save, saves = Snapshot.save, []
+
+    def killed(keeper, state):
+        save(keeper, state)
+        saves.append(int(state["step"]))
+        if len(saves) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Snapshot, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        lab.controls(sets)
+    resumed = lab.controls(sets)
+    assert saves == [20, 40]
+    assert not list((lab.folder / "checkpoints").glob("*.partial"))
+    for one, other in zip(undisturbed, resumed, strict=True):
+        assert same(one, other)

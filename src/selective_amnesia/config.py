@@ -24,7 +24,9 @@ __all__ = [
     "RefereeConfig",
     "RelearningConfig",
     "SeeingConfig",
+    "amount",
     "count",
+    "digit",
     "forget_set",
     "get_profile",
     "same_result",
@@ -42,6 +44,28 @@ def count(name: str, value: int, least: int = 1) -> int:
     return value
 
 
+def amount(name: str, value: float) -> float:
+    """`value`, if it is zero or a positive number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}: use zero or a positive number")
+    return value
+
+
+def digit(value: int, classes: int = 10) -> int:
+    """`value`, if it is a digit.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < classes:
+        raise ValueError(f"{value!r} is not a digit: use 0 to {classes - 1}")
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """Settings whose whole numbers are counts, at least 1 (or 0, where that is their default), and
@@ -52,8 +76,8 @@ class Counts:
             name, value = setting.name, getattr(self, setting.name)
             if setting.type == "int":
                 count(name, value, 0 if setting.default == 0 else 1)
-            elif setting.type == "float" and not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value}: use zero or a positive number")
+            elif setting.type == "float":
+                amount(name, value)
             elif setting.type == "bool" and not isinstance(value, bool):
                 raise ValueError(f"{name} is {value!r}: use True or False")
             elif setting.type.startswith("tuple"):
@@ -213,7 +237,7 @@ class SeeingConfig(Counts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class Profile(Counts):
     """How much work: one configuration a stage. `ablation_steps` cuts Selective Amnesia short, for
     the study of its terms; `sequence` is each round of forgetting one digit after another."""
 

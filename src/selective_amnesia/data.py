@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import read_bytes, set_aside, write_bytes
+from .config import forget_set
 
 __all__ = ["DATASETS", "Dataset", "load", "pixels"]
 
@@ -48,9 +49,8 @@ class Dataset:
 
     def without(self, labels: Iterable[int]) -> Dataset:
         """The set with those labels taken out of its training half: what a control sees."""
-        keep = torch.isin(
-            self.train_labels, self.train_labels.new_tensor(list(labels)), invert=True
-        )
+        gone = self.train_labels.new_tensor(forget_set(labels, self.classes))
+        keep = torch.isin(self.train_labels, gone, invert=True)
         return replace(
             self, train_images=self.train_images[keep], train_labels=self.train_labels[keep]
         )

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from .config import ForgetConfig, forget_set
+from .config import ForgetConfig, digit, forget_set
 from .losses import ewc, replay, surrogate
 from .models import OneHotCVAE
 from .recipes import paint
@@ -50,7 +50,7 @@ def selective_amnesia(
         as they enter the sum, per image of the batch.
     """
     forget = forget_set(forget, original.classes)
-    gone = set(forget) | set(forgotten)
+    gone = set(forget) | {digit(label, original.classes) for label in forgotten}
     kept = [label for label in range(original.classes) if label not in gone]
     if not kept:
         raise ValueError("nothing would be left to keep: forget fewer digits")

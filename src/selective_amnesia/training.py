@@ -52,6 +52,7 @@ class Keeper(Protocol):
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Within it torch's default generators start from `seed`; after it they are as they were."""
+    count("seed", seed, 0)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -59,12 +60,14 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
     """At most `frames` + 1 steps from 0 to `steps`, closer together where learning is fast."""
+    count("steps", steps)
     count("frames", frames)
     return tuple(sorted({round(steps * (i / frames) ** 2) for i in range(frames + 1)}))
 
 
 def schedule(step: int, config: FitConfig) -> float:
     """The learning rate of a step: linear warm-up, then constant or linear decay to zero."""
+    count("step", step, 0)
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     if not config.decay:
@@ -81,8 +84,11 @@ class Batches:
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, seed: int) -> None:
-        self.tensors, self.seed = tensors, seed
-        self.size = min(batch_size, len(tensors[0]))
+        lengths = {len(tensor) for tensor in tensors}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(f"tensors are of lengths {lengths}: use one length of at least 1")
+        self.tensors, self.seed = tensors, count("seed", seed, 0)
+        self.size = min(count("batch_size", batch_size), len(tensors[0]))
         self.per_epoch = len(tensors[0]) // self.size
         self.epoch = -1
 

@@ -33,9 +33,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .config import DescriptionConfig, RelearningConfig, forget_set
-from .evaluation import probabilities
-from .models import Referee, one_hot
+from .config import DescriptionConfig, RelearningConfig, amount, count, forget_set
+from .config import digit as a_digit
+from .evaluation import bootstrap, probabilities
+from .models import Referee, check_rows, one_hot, shaped
 from .training import frame_steps, seeded
 
 if TYPE_CHECKING:
@@ -76,10 +77,15 @@ def description_length(
         TypeError: the model lacks the decoder's interface.
     """
     check_interface(model)
-    starts = range(model.classes) if starts is None else starts
+    check_rows("images", images)
+    starts = list(range(model.classes) if starts is None else starts)
+    if not starts:
+        raise ValueError("there are no starts: name at least one digit")
+    for start in starts:
+        a_digit(start, model.classes)
     device = images.device
     n, s = len(images), len(starts)
-    c = torch.eye(model.classes, device=device)[torch.tensor(list(starts), device=device)]
+    c = torch.eye(model.classes, device=device)[torch.tensor(starts, device=device)]
     c = c.clone().requires_grad_()
     z = torch.zeros(s, n, model.z_dim, device=device, requires_grad=True)
     optimiser = torch.optim.Adam([c, z], lr=config.lr)
@@ -91,7 +97,7 @@ def description_length(
         conditions = c[alive, None].expand(-1, n, -1)
         logits = model.decode_logits(z[alive].flatten(0, 1), conditions.flatten(0, 1))
         logits = logits.view(len(alive), n, -1)
-        x = images.expand_as(logits)
+        x = images.expand(len(alive), -1, -1)
         bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return bce.sum(-1) + 0.5 * z[alive].square().sum(-1)
 
@@ -111,7 +117,10 @@ def description_length(
 
 def erasure(model: Tensor, original: Tensor, control: Tensor) -> float:
     """Where a model's nats (N,) lie between the original's (0) and the control's (1)."""
+    shaped(model=(model, "N"), original=(original, "N"), control=(control, "N"))
     low, high = original.mean(), control.mean()
+    if low == high:
+        raise ValueError("original and control need the same nats: there is nothing to erase")
     return float((model.mean() - low) / (high - low))
 
 
@@ -119,11 +128,11 @@ def erasure_with_interval(
     model: Tensor, original: Tensor, control: Tensor, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
     """The erasure and its 95 % bootstrap interval over the test images, the same for all three."""
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randint(len(model), (draws, len(model)), generator=generator)
+    value = erasure(model, original, control)
+    rows = bootstrap(len(model), draws, seed)
     m, o, c = (nats.cpu().double()[rows].mean(1) for nats in (model, original, control))
     low, high = ((m - o) / (c - o)).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
-    return erasure(model, original, control), float(low), float(high)
+    return value, float(low), float(high)
 
 
 def relearning(
@@ -146,6 +155,8 @@ def relearning(
         steps `frame_steps(config.steps, config.looks)`, one each.
     """
     check_interface(model)
+    check_rows("images", images)
+    a_digit(digit, model.classes)
     model = copy.deepcopy(model).requires_grad_(True)
     device, k = images.device, len(images)
     c = one_hot(digit, model.classes, device)
@@ -181,7 +192,8 @@ def relearning(
 
 def steps_to(curve: Tensor, watched: Sequence[int], level: float = 0.5) -> int | None:
     """The first watched step at which a curve has reached the level, or None."""
-    reached = (curve >= level).nonzero()
+    _check_watched(watched, curve, "L")
+    reached = (curve >= amount("level", level)).nonzero()
     return watched[int(reached[0])] if len(reached) else None
 
 
@@ -246,8 +258,17 @@ def _measures(model: nn.Module, lab: Lab, digit: int) -> dict[str, float]:
 
 def area(curves: Tensor, watched: Sequence[int]) -> Tensor:
     """The mean over all steps of curves (..., looks) that were watched at some: (...)."""
+    _check_watched(watched, curves, "... L")
     steps = torch.tensor(watched, dtype=curves.dtype)
     return torch.trapezoid(curves, steps) / (steps[-1] - steps[0])
+
+
+def _check_watched(watched: Sequence[int], curves: Tensor, shape: str) -> None:
+    """Raises ValueError where curves were not watched at those steps."""
+    steps = [count("a watched step", step, 0) for step in watched]
+    if len(steps) < 2 or steps != sorted(set(steps)):
+        raise ValueError(f"watched are {watched}: use two or more steps, one after another")
+    shaped(curves=(curves, shape.replace("L", str(len(steps)))))
 
 
 def check_interface(model: nn.Module) -> None:

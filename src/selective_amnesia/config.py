@@ -6,7 +6,7 @@ A `Profile` says how much work each stage does. `paper` is the authors' protocol
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -24,7 +24,9 @@ __all__ = [
     "RefereeConfig",
     "RelearningConfig",
     "SeeingConfig",
+    "amount",
     "count",
+    "digit",
     "forget_set",
     "get_profile",
     "same_result",
@@ -42,6 +44,34 @@ def count(name: str, value: int, least: int = 1) -> int:
     return value
 
 
+def amount(name: str, value: float) -> float:
+    """`value`, if it is zero or a positive number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} is {value}: use zero or a positive number")
+    return value
+
+
+def digit(value: int, classes: int = 10) -> int:
+    """`value`, if it is a digit.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < classes:
+        raise ValueError(f"{value!r} is not a digit: use 0 to {classes - 1}")
+    return value
+
+
+def one_each(what: str, some: Sequence[Any], of_what: str, others: Sequence[Any]) -> None:
+    """Raises ValueError where there is not one of `some` for each of `others`, or none at all."""
+    if not len(others) or len(some) != len(others):
+        raise ValueError(f"{len(some)} {what}s for {len(others)} {of_what}s: give one each")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """Settings whose whole numbers are counts, at least 1 (or 0, where that is their default), and
@@ -52,8 +82,8 @@ class Counts:
             name, value = setting.name, getattr(self, setting.name)
             if setting.type == "int":
                 count(name, value, 0 if setting.default == 0 else 1)
-            elif setting.type == "float" and not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value}: use zero or a positive number")
+            elif setting.type == "float":
+                amount(name, value)
             elif setting.type == "bool" and not isinstance(value, bool):
                 raise ValueError(f"{name} is {value!r}: use True or False")
             elif setting.type.startswith("tuple"):
@@ -225,7 +255,7 @@ class SeeingConfig(Counts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class Profile(Counts):
     """How much work: one configuration a stage. `ablation_steps` cuts Selective Amnesia short, for
     the study of its terms; `sequence` is each round of forgetting one digit after another."""
 
@@ -252,7 +282,13 @@ def _forget(steps: int, lr: float, **kwargs: Any) -> ForgetConfig:
 
 def _referee(steps: int) -> RefereeConfig:
     return RefereeConfig(
-        steps=steps, batch_size=128, lr=3e-3, warmup=200, decay=1.0, betas=(0.9, 0.99)
+        steps=steps,
+        batch_size=128,
+        lr=4e-3,
+        warmup=200,
+        decay=0.8,
+        betas=(0.9, 0.99),
+        half=True,
     )
 
 
@@ -278,8 +314,8 @@ PROFILES = {
         ),
         Profile(
             name="fast",
-            judge=JudgeConfig(steps=3000, batch_size=128, lr=2e-3, warmup=100, decay=1.0),
-            referee=_referee(4500),
+            judge=JudgeConfig(steps=1500, batch_size=128, lr=3e-3, warmup=100, decay=1.0),
+            referee=_referee(2500),
             cvae=CVAEConfig(
                 steps=5000,
                 batch_size=256,
@@ -303,7 +339,7 @@ PROFILES = {
         Profile(
             name="paper",
             judge=JudgeConfig(steps=18_760, batch_size=64, lr=1e-4),
-            referee=_referee(9000),
+            referee=_referee(5000),
             cvae=CVAEConfig(steps=100_000, batch_size=256, lr=1e-4, save_every=1000),
             fisher=FisherConfig(samples=50_000),
             forget=_forget(10_000, 1e-4),

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint import read_bytes, set_aside, write_bytes
+from .config import digit
 
 __all__ = ["DATASETS", "Dataset", "load", "pixels"]
 
@@ -49,7 +50,8 @@ class Dataset:
     def rows_without(self, labels: Iterable[int]) -> Tensor:
         """The rows (N',) of the training half that show none of those labels: what a control
         sees."""
-        unseen = self.train_labels.new_tensor(list(labels))
+        labels = [digit(label, self.classes) for label in labels]
+        unseen = self.train_labels.new_tensor(labels)
         return torch.isin(self.train_labels, unseen, invert=True).nonzero().squeeze(1)
 
     def __str__(self) -> str:

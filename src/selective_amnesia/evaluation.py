@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from .config import count
-from .models import Judge, OneHotCVAE, Referee, check_rows
+from .config import digit as a_digit
+from .models import Judge, OneHotCVAE, Referee, check_rows, shaped
 from .training import seeded
 
 __all__ = [
@@ -52,6 +53,7 @@ def samples(model: OneHotCVAE, per_label: int, seed: int) -> Tensor:
 @torch.no_grad()
 def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
     """Images (..., P) to the classifier's probabilities (..., K)."""
+    shaped(images=(images, "... P"))
     rows = images.reshape(-1, images.shape[-1])
     logits = torch.cat([classifier(part) for part in rows.split(1000)])
     return logits.softmax(-1).view(*images.shape[:-1], -1)
@@ -59,14 +61,22 @@ def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
 
 def entropy(p: Tensor) -> Tensor:
     """Probabilities (..., K) to entropies (...,) in nats."""
+    if (p < 0).any():
+        raise ValueError(f"a probability is {float(p.min()):g}: use numbers from 0 to 1")
     return torch.special.entr(p).sum(-1)
 
 
 def grey_verdict(judge: Judge, pixels: int = 784) -> tuple[Tensor, float]:
     """What the judge says of flat grey: its probabilities (classes,) and their entropy."""
-    grey = torch.full((1, pixels), 0.5, device=next(judge.parameters()).device)
+    grey = torch.full((1, count("pixels", pixels)), 0.5, device=next(judge.parameters()).device)
     p = probabilities(judge, grey)[0]
     return p, float(entropy(p))
+
+
+def bootstrap(n: int, draws: int, seed: int) -> Tensor:
+    """Rows (draws, n) of n things, drawn with replacement."""
+    generator = torch.Generator().manual_seed(count("seed", seed, 0))
+    return torch.randint(n, (count("draws", draws), n), generator=generator)
 
 
 def interval(values: Tensor, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
@@ -78,8 +88,7 @@ def interval(values: Tensor, draws: int = 2000, seed: int = 0) -> tuple[float, f
     if not values.numel():
         raise ValueError("an interval needs values: give at least one")
     values = values.flatten().cpu().double()
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randint(len(values), (draws, len(values)), generator=generator)
+    rows = bootstrap(len(values), draws, seed)
     low, high = values[rows].mean(1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
     return float(low), float(high)
 
@@ -112,6 +121,11 @@ def score(
     Args:
         real: real images (M, P) in [0, 1] with `real_labels` (M,), for the Frechet distance.
     """
+    shaped(
+        images=(images, f"{referee.not_a_digit} N P"),
+        real_images=(real, "M P"),
+        real_labels=(real_labels, "M"),
+    )
     classes = len(images)
     by_judge, by_referee = probabilities(judge, images), probabilities(referee, images)
     rows = torch.arange(classes)
@@ -151,6 +165,8 @@ def examine(
         metric: what embeds images (`perceptual.Perceptual`).
         real: real images (M, P) of the digit.
     """
+    shaped(images=(images, "N P"), real_images=(real, "M P"))
+    a_digit(digit, referee.not_a_digit)
     by_referee = probabilities(referee, images)
     distance = frechet_distance(_features(referee, images), _features(referee, real))
     return Examined(
@@ -167,7 +183,13 @@ def spread(embedded: Tensor) -> Tensor:
     """The mean pairwise squared distance of vectors (..., N, E): (...).
 
     Over all pairs it is twice the unbiased total variance, so no pair is ever formed.
+
+    Raises:
+        ValueError: there is no pair.
     """
+    shaped(vectors=(embedded, "... N E"))
+    if embedded.shape[-2] < 2:
+        raise ValueError("one vector makes no pair: give at least two")
     return 2 * embedded.var(-2).sum(-1)
 
 

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .config import FisherConfig
+from .config import FisherConfig, count
 from .losses import elbo_terms
-from .models import OneHotCVAE
+from .models import OneHotCVAE, alike, check_rows
 from .training import seeded
 
 __all__ = [
@@ -58,6 +58,8 @@ def squared_gradients(
     covered = {f"{name}.{k}" for name, m in linears.items() for k, _ in m.named_parameters()}
     if odd := {name for name, _ in model.named_parameters()} - covered:
         raise TypeError(f"{', '.join(sorted(odd))}: the Fisher diagonal knows linear layers only")
+    check_rows("images", x)
+    check_rows("conditions", c)
 
     seen: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -140,8 +142,12 @@ def squared_batch_mean(model: OneHotCVAE, config: FisherConfig, seed: int) -> di
 
 def relative_error(estimate: dict[str, Tensor], reference: dict[str, Tensor]) -> float:
     """|estimate - reference| / |reference|, over all weights."""
+    alike(reference=reference, estimate=estimate)
+    size = sum(t.square().sum() for t in reference.values())
+    if not size > 0:
+        raise ValueError("the reference is zero in every weight: nothing can be relative to it")
     gap = sum((estimate[k] - reference[k]).square().sum() for k in reference)
-    return float((gap / sum(t.square().sum() for t in reference.values())).sqrt())
+    return float((gap / size).sqrt())
 
 
 def settling(
@@ -151,6 +157,8 @@ def settling(
 
     Use another seed than the reference's: the two must not share samples.
     """
+    if not [count("a count", n) for n in counts]:
+        raise ValueError("there are no counts: give at least one")
     errors = []
 
     def compare(seen: int, sums: dict[str, Tensor]) -> None:

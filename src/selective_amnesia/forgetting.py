@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .config import ForgetConfig, forget_set
+from .config import ForgetConfig, digit, forget_set, one_each
 from .losses import ewc, replay, surrogate
 from .models import OneHotCVAE, stack, unstack
 from .recipes import paint
@@ -52,9 +52,11 @@ def selective_amnesia(
     """
     original = copy.deepcopy(original).eval().requires_grad_(False)
     sets = [forget_set(forget, original.classes) for forget in forget_sets]
+    one_each("seed", seeds, "forget set", sets)
     device = next(original.parameters()).device
     to_forget = _draws(sets, original.classes, config.batch_size, device)
-    kept = [_kept(original.classes, (*s, *forgotten)) for s in sets]
+    gone = [digit(label, original.classes) for label in forgotten]
+    kept = [_kept(original.classes, (*s, *gone)) for s in sets]
     to_keep = _draws(kept, original.classes, config.batch_size, device)
     models = [copy.deepcopy(original).requires_grad_(True) for _ in sets]
     together = stack(models)

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from .config import count
+from .config import count, digit
 from .evaluation import probabilities
 from .models import OneHotCVAE, Referee, check_rows, one_hot
 
@@ -76,9 +76,8 @@ def label_path(
     Raises:
         ValueError: an end is no digit, both are the same, or alpha lies outside [0, 1].
     """
-    for digit in (start, end):
-        if isinstance(digit, bool) or not isinstance(digit, int) or not 0 <= digit < classes:
-            raise ValueError(f"{digit!r} is not a digit: use 0 to {classes - 1}")
+    for label in (start, end):
+        digit(label, classes)
     if start == end:
         raise ValueError(f"both ends of the path are {start}: choose two different digits")
     alpha = _fractions(alpha, "alpha").unsqueeze(-1)
@@ -178,6 +177,8 @@ def screening(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The films (..., P) of several models along one path, and the referee's probabilities
     (..., classes + 1) for every frame."""
+    if not models:
+        raise ValueError("there are no models to film: give at least one")
     films = {name: film(model, z, c) for name, model in models.items()}
     return films, {name: probabilities(referee, images) for name, images in films.items()}
 
@@ -190,7 +191,7 @@ def radius(
     The code stays, the condition moves; `steps` + 1 pictures a path, so a radius is a multiple of
     1 / steps. It is 0 where already the first picture is no digit.
     """
-    c = label_path(start, end, torch.linspace(0, 1, steps + 1), model.classes)
+    c = label_path(start, end, torch.linspace(0, 1, count("steps", steps) + 1), model.classes)
     verdicts = probabilities(referee, film(model, z, c.unsqueeze(1)))  # (steps + 1, N, classes + 1)
     is_digit = verdicts[..., referee.not_a_digit] < 0.5
     reached = is_digit.long().cumprod(0).sum(0)  # pictures before the first that is none

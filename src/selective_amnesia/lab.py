@@ -272,6 +272,9 @@ class Lab(Stages):
 
     def real(self, digit: int, count: int | None = None, *, test: bool = False) -> Tensor:
         """Real images (N, P) of a digit, of the training half or the test half."""
+        (digit,) = forget_set([digit], self.classes)
+        if count is not None:
+            whole("count", count)
         data = self.data
         images, labels = (
             (data.test_images, data.test_labels) if test else (data.train_images, data.train_labels)
@@ -351,6 +354,7 @@ class Lab(Stages):
         self, model: OneHotCVAE, digit: int, method: str = "label", **changes: Any
     ) -> Examined:
         """What judge and referee say of `painted`, how diverse it is and how far from real."""
+        digit = self._forgotten_digit(model, digit)
         judge, referee, metric = self.judge(), self.referee(), self.metric
         name = f"verdict-{method}-{digit}-{name_of(model)}"
         stage = self._about(
@@ -504,14 +508,14 @@ class Lab(Stages):
         from . import plots
 
         suffix, content, display = plots.render(figure)
-        checkpoint.write_bytes(self.folder / "figures" / f"{name}{suffix}", content)
+        checkpoint.write_bytes(self.folder / "figures" / f"{_plain(name)}{suffix}", content)
         return display
 
     def export_samples(self, model: OneHotCVAE, name: str, per_label: int | None = None) -> Path:
         """Samples as PNG files, build/samples/NAME/LABEL/0000.png, for other evaluators."""
         from .plots import png
 
-        folder = self.folder / "build" / "samples" / name
+        folder = self.folder / "build" / "samples" / _plain(name)
         for label, images in enumerate(self.samples(model, per_label)):
             for i, image in enumerate(images):
                 checkpoint.write_bytes(folder / str(label) / f"{i:04d}.png", png(image))
@@ -540,3 +544,10 @@ class Lab(Stages):
 
         tensors = self._finish(stage, make).tensors
         return {name: tensors[name] for name, _ in self._blank_cvae().named_parameters()}
+
+
+def _plain(name: str) -> str:
+    """`name`, if it names a file in a folder and no other place."""
+    if name in ("", "..") or Path(name).name != name:
+        raise ValueError(f"name is {name!r}: use a file's name without folders")
+    return name

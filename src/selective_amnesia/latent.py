@@ -26,8 +26,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .config import count
-from .models import OneHotCVAE, check_rows, one_hot
+from .config import amount
+from .config import count as whole
+from .models import OneHotCVAE, check_rows, one_hot, shaped
 
 __all__ = [
     "centroid_shift",
@@ -60,7 +61,9 @@ def encodings(model: OneHotCVAE, x: Tensor, labels: Tensor, *, blind: bool = Fal
 
 
 def _arrays(codes: Mapping[str, Tensor]) -> Points:
-    arrays = {name: z.cpu().numpy() for name, z in codes.items()}
+    if not codes:
+        raise ValueError("there are no codes: give those of at least one model")
+    arrays = {name: check_rows(name, z, 2).cpu().numpy() for name, z in codes.items()}
     sizes = {name: z.shape[1] for name, z in arrays.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
@@ -92,7 +95,8 @@ def umap(codes: Mapping[str, Tensor], neighbours: int, seed: int) -> Points:
     """
     arrays = _arrays(codes)
     first = next(iter(arrays))
-    if not 2 <= neighbours < len(arrays[first]):
+    whole("seed", seed, 0)
+    if not whole("neighbours", neighbours, 2) < len(arrays[first]):
         raise ValueError(
             f"UMAP needs more points than its {neighbours} neighbours (at least 2), and "
             f"{first} has {len(arrays[first])}: encode more images or ask for fewer neighbours"
@@ -124,6 +128,9 @@ def tsne(codes: Mapping[str, Tensor], count: int, seed: int) -> Points:
     from sklearn.manifold import TSNE
 
     arrays = _arrays(codes)
+    whole("count", count, 2)
+    if len({len(z) for z in arrays.values()}) > 1:
+        raise ValueError("the sets hold different images: encode the same with every model")
     rows = subsample(len(next(iter(arrays.values()))), count, seed)
     joint = np.concatenate([z[rows] for z in arrays.values()])
     method = TSNE(init="pca", random_state=seed, perplexity=min(30, len(joint) / 4), verbose=2)
@@ -147,6 +154,8 @@ class _Steps(io.TextIOBase):
 
 def subsample(total: int, count: int, seed: int) -> np.ndarray:
     """`count` of `total` indices, sorted: the same for the same seed."""
+    whole("count", count)
+    whole("seed", seed, 0)
     return np.sort(np.random.default_rng(seed).permutation(total)[:count])
 
 
@@ -161,7 +170,8 @@ def purity(z: Tensor, labels: Tensor, neighbours: int = 10) -> Tensor:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if not 1 <= neighbours < len(check_rows("codes", z)):
+    shaped(codes=(z, "N D"), labels=(labels, "N"))
+    if not whole("neighbours", neighbours) < len(z):
         raise ValueError(f"{len(z)} codes have no {neighbours} neighbours each: ask for fewer")
     search = NearestNeighbors(n_neighbors=neighbours).fit(z.cpu().numpy())
     near = torch.from_numpy(search.kneighbors(return_distance=False))  # without the code itself
@@ -177,6 +187,7 @@ def silhouette(z: Tensor, labels: Tensor, count: int, seed: int) -> Tensor:
     """
     from sklearn.metrics import silhouette_samples
 
+    shaped(codes=(z, "N D"), labels=(labels, "N"))
     rows = subsample(len(z), count, seed)
     chosen = labels.cpu().numpy()[rows]
     if len(np.unique(chosen)) < 2:
@@ -195,6 +206,10 @@ def centroid_shift(
     Args:
         before, after: the codes (N, D) of the same images.
     """
+    shaped(before=(before, "N D"), after=(after, "N D"), labels=(labels, "N"))
+    one_hot(labels, classes)  # refuses labels that are none
+    whole("draws", draws)
+    whole("seed", seed, 0)
     moves, labels = (after - before).cpu().double(), labels.cpu()
     table = torch.full((classes, 3), torch.nan, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
@@ -217,6 +232,7 @@ def main_directions(z: Tensor, count: int = 2) -> tuple[Tensor, Tensor]:
     """The principal directions of codes (N, D), most spread first: (count, D), and the standard
     deviations along them (count,). Each points where its largest entry is positive."""
     check_rows("codes", z, 2)
+    whole("count", count)
     _, values, vectors = torch.linalg.svd(z - z.mean(0), full_matrices=False)
     directions = vectors[:count]
     largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
@@ -227,7 +243,8 @@ def plane(directions: Tensor, extent: float, steps: int) -> Tensor:
     """Codes (steps, steps, D) on the plane of two directions (2, D), from -extent to extent: the
     first direction goes to the right, the second upwards."""
     check_rows("directions", directions, 2)
-    s = torch.linspace(-extent, extent, count("steps", steps), device=directions.device)
+    amount("extent", extent)
+    s = torch.linspace(-extent, extent, whole("steps", steps), device=directions.device)
     across, up = torch.meshgrid(s, s.flip(0), indexing="xy")
     return across.unsqueeze(-1) * directions[0] + up.unsqueeze(-1) * directions[1]
 
@@ -235,5 +252,9 @@ def plane(directions: Tensor, extent: float, steps: int) -> Tensor:
 def rarest(z: Tensor, labels: Tensor, digit: int, count: int) -> Tensor:
     """The indices (count,) of the digit's images whose codes lie farthest from the origin, where
     the prior N(0, I) is thinnest; the rarest first."""
-    own = (labels == digit).nonzero().squeeze(1)
+    shaped(codes=(z, "N D"), labels=(labels, "N"))
+    whole("count", count)
+    own = (labels == whole("digit", digit, 0)).nonzero().squeeze(1)
+    if not len(own):
+        raise ValueError(f"no image shows a {digit}: use a digit that is among the labels")
     return own[z[own].norm(dim=1).argsort(descending=True)[:count]]

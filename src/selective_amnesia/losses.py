@@ -28,14 +28,14 @@ his own. They see the judge's features (its first convolution is "shallow", its 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .models import OneHotCVAE
+from .config import amount, count, digit
+from .models import OneHotCVAE, alike, shaped, side_of
 
 __all__ = [
     "diversity",
@@ -98,6 +98,8 @@ def ewc(
         anchor: the weights theta* that they started from.
         fisher: the Fisher diagonal, per image (`fisher.fisher_diagonal`).
     """
+    own = {k: p[0] if k in anchor and p.ndim > anchor[k].ndim else p for k, p in parameters.items()}
+    alike(parameters=own, anchor=anchor, fisher=fisher)
     return sum(
         ((p - anchor[name]).square() * fisher[name]).flatten(-anchor[name].ndim).sum(-1)
         for name, p in parameters.items()
@@ -109,11 +111,13 @@ def ewc(
 
 def shape(deep: Tensor, mean: Tensor) -> Tensor:
     """1 - cosine between deep features (..., C, H, W) and the digit's mean (C, H, W): (...)."""
+    shaped(deep_features=(deep, "... C H W"), mean=(mean, "C H W"))
     return 1 - F.cosine_similarity(deep.flatten(-3), mean.flatten(), dim=-1)
 
 
 def edge(shallow: Tensor, mean: Tensor) -> Tensor:
     """Mean squared distance of shallow features (..., C, H, W) from the mean (C, H, W): (...)."""
+    shaped(shallow_features=(shallow, "... C H W"), mean=(mean, "C H W"))
     return (shallow - mean).square().mean((-3, -2, -1))
 
 
@@ -125,16 +129,24 @@ def repel(p: Tensor, target: int, start: Tensor, rivals: int = 3) -> Tensor:
         target: the digit that is sought; it is never a rival.
         start: the digit that the search began from, (...) int64.
     """
+    shaped(probabilities=(p, "... C"), start_digits=(start.unsqueeze(-1), "... 1"))
+    digit(target, p.shape[-1])
+    if count("rivals", rivals) > p.shape[-1]:
+        raise ValueError(f"rivals is {rivals}: use at most {p.shape[-1]}, the number of digits")
     others = p.clone()
     others[..., target] = 0
-    own = others.gather(-1, start.unsqueeze(-1))
+    try:
+        own = others.gather(-1, start.unsqueeze(-1))
+    except RuntimeError as error:
+        what = f"start is {start.tolist()}"
+        raise ValueError(f"{what}: use digits from 0 to {p.shape[-1] - 1}") from error
     others = others.scatter(-1, start.unsqueeze(-1), 0)
     return own.squeeze(-1) + others.topk(rivals, -1).values.sum(-1)
 
 
 def total_variation(x: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring pixels of square images (..., P): (...)."""
-    side = math.isqrt(x.shape[-1])
+    side = side_of(x)
     x = x.unflatten(-1, (side, side))
     down = (x[..., 1:, :] - x[..., :-1, :]).abs().mean((-2, -1))
     right = (x[..., :, 1:] - x[..., :, :-1]).abs().mean((-2, -1))
@@ -144,5 +156,8 @@ def total_variation(x: Tensor) -> Tensor:
 def diversity(spread: Tensor, cap: float, brake: float = 2.0) -> Tensor:
     """How far a spread (...) falls short of the cap, as a share of it, or `brake` times how far it
     goes beyond."""
+    if not 0 < cap < float("inf"):
+        raise ValueError(f"cap is {cap}: use a positive number")
+    amount("brake", brake)
     short = 1 - spread / cap
     return torch.where(short > 0, short, -brake * short)

@@ -12,7 +12,8 @@ pixels everywhere; only the two classifiers fold them into squares.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,6 @@ __all__ = [
     "Judge",
     "OneHotCVAE",
     "Referee",
-    "check_rows",
     "one_hot",
     "parameter_count",
     "stack",
@@ -70,13 +70,13 @@ class OneHotCVAE(nn.Module):
 
     def encode(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, P) and conditions (N, C) to mu and log_var, each (N, D)."""
-        _sized(images=(x, self.pixels), conditions=(c, self.classes))
+        shaped(images=(x, f"... {self.pixels}"), conditions=(c, f"... {self.classes}"))
         h = self.encoder(torch.cat([x, c], dim=-1))
         return self.mu(h).float(), self.log_var(h).float()  # also where products are in bfloat16
 
     def decode_logits(self, z: Tensor, c: Tensor) -> Tensor:
         """Codes (N, D) and conditions (N, C) to the logits of the pixels (N, P)."""
-        _sized(codes=(z, self.z_dim), conditions=(c, self.classes))
+        shaped(codes=(z, f"... {self.z_dim}"), conditions=(c, f"... {self.classes}"))
         return self.decoder(torch.cat([z, c], dim=-1))
 
     def decode(self, z: Tensor, c: Tensor) -> Tensor:
@@ -209,6 +209,7 @@ def one_hot(
         ValueError: a label lies outside 0 .. classes - 1.
         TypeError: the labels are no whole numbers.
     """
+    count("classes", classes)
     try:
         labels = torch.as_tensor(labels, device=device).reshape(-1)
     except RuntimeError as error:
@@ -222,15 +223,59 @@ def one_hot(
     return F.one_hot(labels, classes).float()
 
 
-def _sized(**tensors: tuple[Tensor, int]) -> None:
-    """Raise ValueError where tensors are not the rows (..., size) that a network takes."""
-    shapes = {name: tuple(tensor.shape) for name, (tensor, _) in tensors.items()}
-    for name, (_, size) in tensors.items():
-        if shapes[name][-1:] != (size,):
-            raise ValueError(f"{name} are of shape {shapes[name]}: use (..., {size})")
-    if len({shape[:-1] for shape in shapes.values()}) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"there are not as many of each ({listed}): give every row its own")
+def shaped(**tensors: tuple[Tensor, str]) -> None:
+    """Check tensors against their shapes as docstrings write them: images=(x, "N 784").
+
+    A letter is one size of at least 1 wherever it stands; leading dots are any sizes, those of
+    the first tensor that has them.
+
+    Raises:
+        ValueError: a tensor has another shape.
+    """
+    known: dict[str, int | tuple[int, ...]] = {}
+    for name, (tensor, wanted) in tensors.items():
+        words, sizes = wanted.split(), list(tensor.shape)
+        if words[0] == "...":
+            leading = max(0, len(sizes) + 1 - len(words))
+            sizes[:leading] = [tuple(sizes[:leading])]
+        expected = [int(word) if word.isdecimal() else known.get(word, word) for word in words]
+        fits = len(sizes) == len(words) and all(
+            want in (word, size) for want, word, size in zip(expected, words, sizes, strict=True)
+        )
+        if not fits or not tensor.numel():
+            listed = ", ".join(filter(None, (str(want).strip("(),") for want in expected)))
+            some = "" if tensor.numel() else ", none of these sizes 0"
+            raise ValueError(f"{name} are of shape {tuple(tensor.shape)}: use ({listed}){some}")
+        known |= dict(zip(words, sizes, strict=True))
+
+
+def side_of(images: Tensor) -> int:
+    """The side of square images (..., P).
+
+    Raises:
+        ValueError: they are not square.
+    """
+    shaped(images=(images, "... P"))
+    side = math.isqrt(images.shape[-1])
+    if side < 2 or side**2 != images.shape[-1]:
+        raise ValueError(f"images have {images.shape[-1]} pixels: use a square number from 4 on")
+    return side
+
+
+def alike(**tables: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where tensors by name differ in their names or shapes, or are none."""
+    (first, wanted), *others = (
+        (name, {k: tuple(t.shape) for k, t in table.items()}) for name, table in tables.items()
+    )
+    if not wanted:
+        raise ValueError(f"{first} holds no tensors: give at least one")
+    for name, found in others:
+        for k in wanted.keys() | found.keys():
+            if wanted.get(k) != found.get(k):
+                raise ValueError(
+                    f"{k} is of shape {wanted.get(k)} in {first} and {found.get(k)} in {name}: "
+                    "use those of one model"
+                )
 
 
 def check_rows(name: str, tensor: Tensor, least: int = 1, size: int | None = None) -> Tensor:

@@ -37,7 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checkpoint import set_aside, write_bytes
-from .models import Judge
+from .models import Judge, check_rows
 
 __all__ = ["JudgeFeatures", "Perceptual", "trunk"]
 
@@ -73,6 +73,7 @@ class Perceptual(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """Images (N, 784) in [0, 1] to vectors (N, E) whose squared distances are LPIPS."""
+        check_rows("images", x, size=784)
         framed = F.pad(x.view(-1, 1, 28, 28), (2, 2, 2, 2))
         seen = self.metric.net(self.metric.scaling_layer(2 * framed.expand(-1, 3, -1, -1) - 1))
         parts = []

@@ -23,6 +23,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 from torch import Tensor
 
 from .evaluation import Scores, interval
+from .models import shaped, side_of
 
 __all__ = [
     "MODEL_STYLE",
@@ -79,14 +80,24 @@ STYLE = {
 
 
 def styled(draw: Callable) -> Callable:
-    """Draw in the lab's style and leave matplotlib's own settings as they are."""
+    """Draw in the lab's style and leave matplotlib's own settings as they are.
+
+    What cannot be drawn is a ValueError that says of which figure.
+    """
 
     @functools.wraps(draw)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         import matplotlib
 
-        with matplotlib.rc_context(STYLE):
-            return draw(*args, **kwargs)
+        name = f"{draw.__module__.rpartition('.')[2]}.{draw.__name__}"
+        if any(isinstance(each, Mapping) and not each for each in (*args, *kwargs.values())):
+            raise ValueError(f"{name} has nothing to draw: give at least one entry of each")
+        try:
+            with matplotlib.rc_context(STYLE):
+                return draw(*args, **kwargs)
+        except (LookupError, StopIteration, RuntimeError, AttributeError, ArithmeticError) as error:
+            why = str(error).split("\n")[0] or "something in it is empty"
+            raise ValueError(f"{name} cannot draw this ({why}): see help({name})") from error
 
     return wrapper
 
@@ -109,8 +120,8 @@ def _axes(rows: int = 1, columns: int = 1, height: float = 3.2, **kwargs: Any) -
 
 def tile(images: Tensor, gap: int = 2) -> np.ndarray:
     """Images (R, N, P) as one array in [0, 1]: R rows of N squares with white gaps."""
-    r, n, p = images.shape
-    side = int(p**0.5)
+    shaped(images=(images, "R N P"))
+    (r, n, _), side = images.shape, side_of(images)
     values = images.float().cpu() / (255 if images.dtype == torch.uint8 else 1)
     framed = torch.nn.functional.pad(values.view(r, n, side, side), (0, gap, 0, gap), value=1.0)
     board = framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)
@@ -158,6 +169,7 @@ def grids(
     return figure
 
 
+@styled
 def before_after(images: Mapping[str, Tensor], forgotten: Iterable[int], title: str = "") -> Figure:
     """Samples of every digit (classes, N, P), one panel a model, all from the same codes."""
     forgotten = list(forgotten)
@@ -175,6 +187,7 @@ class Gif:
     content: bytes
 
 
+@styled
 def gif(
     frames: Tensor,
     captions: Sequence[str],
@@ -223,7 +236,8 @@ def png(image: Tensor) -> bytes:
     """One image (P,) in [0, 1] as a PNG file."""
     from PIL import Image
 
-    side = int(len(image) ** 0.5)
+    shaped(image=(image, "P"))
+    side = side_of(image)
     values = (image.cpu().view(side, side) * 255).round().byte().numpy()
     out = io.BytesIO()
     Image.fromarray(values).save(out, "PNG")
@@ -239,6 +253,8 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
     if isinstance(figure, Gif):  # not every front end displays image/gif, all display HTML
         encoded = base64.b64encode(figure.content).decode()
         return ".gif", figure.content, HTML(f'<img src="data:image/gif;base64,{encoded}">')
+    if not isinstance(figure, Figure):
+        raise TypeError(f"{figure!r} is no figure: use what the functions of plots return")
     from PIL import Image, ImageChops
 
     raw, out = io.BytesIO(), io.BytesIO()

@@ -67,6 +67,7 @@ def terms(histories: Mapping[str, Mapping[str, Tensor]], best: Mapping[str, int]
     return figure
 
 
+@styled
 def attack_film(histories: Mapping[str, Mapping[str, Tensor]], steps: int, rows: int = 4) -> Gif:
     """The samples while the attack goes on, a column a model, `rows` codes each."""
     frames = torch.stack([history["frames"][:, :rows] for history in histories.values()], 1)

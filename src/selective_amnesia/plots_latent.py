@@ -49,6 +49,8 @@ def pages(
     other = ~np.isin(labels, list(colors))
     for row, (view, models) in zip(axes, views.items(), strict=True):
         for ax, (name, points) in zip(row, models.items(), strict=True):
+            if len(points) != len(labels):
+                raise ValueError(f"{name} has {len(points)} points: use one for each label")
             _bare(ax)
             ax.scatter(*points[other].T, s=1.5, color="#cfcfcf", linewidths=0, rasterized=True)
             for digit, color in colors.items():

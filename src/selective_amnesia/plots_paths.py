@@ -147,6 +147,7 @@ def weave(panels: Mapping[str, Tensor], down: tuple[int, int], across: str) -> F
     return figure
 
 
+@styled
 def morph(films: Mapping[str, Tensor], captions: Sequence[str], *, rows: int = 3) -> Gif:
     """Films (T, K, P) as an animation, a column a model, of the first `rows` codes.
 

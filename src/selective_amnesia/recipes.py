@@ -6,23 +6,32 @@ history of `training.fit` and the figures that describe it. None of them touches
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import CVAEConfig, JudgeConfig, RefereeConfig
+from .config import CVAEConfig, JudgeConfig, RefereeConfig, amount, one_each
+from .config import count as whole
 from .data import Dataset, pixels
 from .losses import elbo_terms
-from .models import Judge, OneHotCVAE, Referee, stack, unstack
+from .models import (
+    Judge,
+    OneHotCVAE,
+    Referee,
+    check_rows,
+    one_hot,
+    shaped,
+    side_of,
+    stack,
+    unstack,
+)
 from .training import Batches, Keeper, Tensors, each_alone, fit, frame_steps, seeded
 
 __all__ = [
     "begin_at_mean",
     "blends",
-    "cvae_for",
     "elbo_of",
     "non_digits",
     "paint",
@@ -40,6 +49,18 @@ def cvae_for(data: Dataset, config: CVAEConfig) -> OneHotCVAE:
     """An untrained CVAE of that configuration for that set."""
     pixels_of_image = data.train_images.shape[1]
     return OneHotCVAE(pixels_of_image, data.classes, config.z_dim, config.hidden)
+
+
+def _check(data: Dataset) -> None:
+    """Raises ValueError where images and labels do not belong together."""
+    shaped(
+        train_images=(data.train_images, "N P"),
+        train_labels=(data.train_labels, "N"),
+        test_images=(data.test_images, "M P"),
+        test_labels=(data.test_labels, "M"),
+    )
+    for labels in (data.train_labels, data.test_labels):
+        one_hot(labels, data.classes)
 
 
 def train_cvaes(
@@ -62,6 +83,8 @@ def train_cvaes(
             history["frames"] (frames, classes, K, P) uint8; "test_loss", "test_bce" and "test_kl"
             are recorded at the same steps.
     """
+    _check(data)
+    one_each("seed", seeds, "set of labels left out", without)
     device = data.train_images.device
     models, batches = [], []
     for seed, labels in zip(seeds, without, strict=True):
@@ -117,6 +140,7 @@ def begin_at_mean(model: OneHotCVAE, images: Tensor) -> None:
     It spares the first steps the search for what all digits share. While that lasts, codes only
     cost: in fast training some of them never come back from it (posterior collapse).
     """
+    check_rows("images", images, size=model.pixels)
     model.decoder[-1].bias.copy_(images.float().mean(0).div(255).clamp(1e-3, 1 - 1e-3).logit())
 
 
@@ -133,12 +157,12 @@ def elbo_of(model: OneHotCVAE, images: Tensor, labels: Tensor) -> tuple[Tensor, 
 
     The noise is the same at every call.
     """
-    device = images.device
-    conditions = torch.eye(model.classes, device=device)
-    with seeded(TEST_SEED, device):
+    shaped(images=(images, "N P"), labels=(labels, "N"))
+    conditions = one_hot(labels, model.classes)
+    with seeded(TEST_SEED, images.device):
         parts = [
-            elbo_terms(model, pixels(x), conditions[y])
-            for x, y in zip(images.split(2000), labels.split(2000), strict=True)
+            elbo_terms(model, pixels(x), c)
+            for x, c in zip(images.split(2000), conditions.split(2000), strict=True)
         ]
     bce, kl = (torch.cat(term) for term in zip(*parts, strict=True))
     return bce, kl
@@ -147,6 +171,7 @@ def elbo_of(model: OneHotCVAE, images: Tensor, labels: Tensor) -> tuple[Tensor, 
 @torch.no_grad()
 def paint(model: OneHotCVAE, z: Tensor) -> Tensor:
     """The images of codes z (K, D) under every label: (classes, K, P) uint8."""
+    check_rows("codes", z, size=model.z_dim)
     c = torch.eye(model.classes, device=z.device).repeat_interleave(len(z), 0)
     images = model.decode(z.repeat(model.classes, 1), c)
     return (images * 255).round().byte().view(model.classes, len(z), -1)
@@ -156,6 +181,7 @@ def train_judge(
     data: Dataset, config: JudgeConfig, *, seed: int, keeper: Keeper | None = None
 ) -> tuple[Judge, Tensors, Metrics]:
     """The paper's classifier: cross-entropy, dropout."""
+    _check(data)
     with seeded(seed, data.train_images.device):
         model = Judge(data.classes).to(data.train_images.device)
     batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
@@ -173,6 +199,7 @@ def train_referee(
     data: Dataset, config: RefereeConfig, *, seed: int, keeper: Keeper | None = None
 ) -> tuple[Referee, Tensors, Metrics]:
     """The independent classifier: digits, disturbed, and `non_digits`."""
+    _check(data)
     with seeded(seed, data.train_images.device):
         model = Referee(data.classes, config.width, config.features).to(data.train_images.device)
     batches = Batches(data.train_images, data.train_labels, batch_size=config.batch_size, seed=seed)
@@ -216,7 +243,8 @@ def referee_metrics(model: Referee, data: Dataset, config: RefereeConfig) -> Met
 def non_digits(x: Tensor, labels: Tensor, count: int) -> Tensor:
     """Images (count, P) that are no digit: noise, greys of every level with and without grain,
     blanks, and, for about half of them, blends of two different digits of the batch x (N, P)."""
-    fifth, tenth = count // 5, count // 10
+    shaped(images=(x, "N P"), labels=(labels, "N"))
+    fifth, tenth = whole("count", count) // 5, count // 10
     noise = torch.rand(fifth, x.shape[1], device=x.device)
     grain = 0.1 * torch.rand(fifth, 1, device=x.device) * torch.randn_like(noise)
     grey = (torch.rand(fifth, 1, device=x.device) + grain).clamp(0, 1)
@@ -228,6 +256,7 @@ def non_digits(x: Tensor, labels: Tensor, count: int) -> Tensor:
 
 def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     """weight * x_i + (1 - weight) * x_j for pairs of different digits, i and j = i + 1."""
+    shaped(images=(x, "N P"), labels=(labels, "N"), weights=(weight, "N 1"))
     different = labels != labels.roll(1)
     return (weight * x + (1 - weight) * x.roll(1, 0))[different]
 
@@ -251,6 +280,9 @@ def disturb(x: Tensor, config: RefereeConfig) -> Tensor:
 
 def soil(x: Tensor, haze: float, grain: float) -> Tensor:
     """Grey haze and grain over images (N, P), each up to the strength given, in patches."""
+    shaped(images=(x, "N P"))
+    amount("haze", haze)
+    amount("grain", grain)
     strength = torch.rand(2, len(x), 1, device=x.device)
     fog, speckle = haze * strength[0] * _patches(x), grain * strength[1] * _patches(x)
     return (x + fog * (0.5 - x) + speckle * torch.randn_like(x)).clamp(0, 1)
@@ -258,14 +290,14 @@ def soil(x: Tensor, haze: float, grain: float) -> Tensor:
 
 def _patches(x: Tensor) -> Tensor:
     """Smooth random fields in [0, 1], (N, P)."""
-    n, side = len(x), math.isqrt(x.shape[1])
+    n, side = len(x), side_of(x)
     coarse = torch.rand(n, 1, 4, 4, device=x.device)
     return F.interpolate(coarse, size=(side, side), mode="bilinear").view(n, -1)
 
 
 def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
     """Rotation, size and position (in half widths), uniform up to the limits given."""
-    n, side = len(x), math.isqrt(x.shape[1])
+    n, side = len(x), side_of(x)
     turn, size, *move = (2 * torch.rand(4, n, device=x.device) - 1).unbind()
     turn, size = torch.deg2rad(degrees * turn), 1 + scale * size
     cos, sin = size * turn.cos(), size * turn.sin()
@@ -277,7 +309,7 @@ def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 /
 
 def _blur(x: Tensor, largest: float, reach: int = 3) -> Tensor:
     """A Gaussian blur of each image with a width of its own, up to `largest` pixels."""
-    n, side = len(x), math.isqrt(x.shape[1])
+    n, side = len(x), side_of(x)
     width = largest * torch.rand(n, 1, device=x.device) + 1e-3
     offsets = torch.arange(-reach, reach + 1, device=x.device)
     kernel = torch.softmax(-offsets.square() / (2 * width.square()), -1)

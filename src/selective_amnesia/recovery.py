@@ -31,6 +31,8 @@ from tqdm import tqdm
 
 from . import losses
 from .config import AttackConfig
+from .config import count as whole
+from .config import digit as a_digit
 from .evaluation import probabilities, spread
 from .models import Judge, OneHotCVAE, Referee
 from .training import seeded
@@ -62,7 +64,7 @@ class Target:
 def describe(judge: Judge, real: Tensor, digit: int) -> Target:
     """The target of an attack from real images of the digit (N, P) in [0, 1]."""
     shallow, deep = judge.features(real)
-    return Target(digit, shallow.mean(0), deep.mean(0))
+    return Target(a_digit(digit, judge.fc2.out_features), shallow.mean(0), deep.mean(0))
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,12 @@ def recover(
     classes = model.classes
     if starts is None:
         starts = tuple(d for d in range(classes) if d != target.digit)
+    for start in starts:
+        a_digit(start, classes)
     if not starts or target.digit in starts:
         raise ValueError(f"starts are {starts}: use digits other than the target {target.digit}")
+    if embed is not None:
+        whole("codes", config.codes, 2)  # one image alone has no diversity
     device = target.deep.device
     begun = torch.tensor(starts, device=device)
     c = torch.eye(classes, device=device)[begun].requires_grad_()
@@ -188,7 +194,8 @@ def spanning_codes(count: int, z_dim: int, device: torch.device) -> Tensor:
 
     2 D of them have the mean, the covariance and every third moment of N(0, I).
     """
-    bases = -(-count // (2 * z_dim))
+    whole("z_dim", z_dim)
+    bases = -(-whole("count", count) // (2 * z_dim))
     q = torch.linalg.qr(torch.randn(bases, z_dim, z_dim, device=device)).Q.transpose(-1, -2)
     pairs = torch.stack([q, -q], 2) * z_dim**0.5
     return pairs.reshape(-1, z_dim)[:count]
@@ -214,10 +221,15 @@ def landscape(
     The plane is measured from what was found, x towards the start. Each point is painted with all
     codes of the attack.
     """
+    whole("side", side)
+    a_digit(digit, model.classes)
     one_hots = torch.eye(model.classes, device=found.c.device)
     to_start, to_label = one_hots[found.start] - found.c, one_hots[digit] - found.c
     u = to_start / to_start.norm()
     v = to_label - (to_label @ u) * u
+    if not v.norm() > 1e-5:
+        what = f"what was found, its start {found.start} and {digit} lie on one line"
+        raise ValueError(f"{what}: use a digit beside it")
     v = v / v.norm()
     points = [(0.0, 0.0), *((float(d @ u), float(d @ v)) for d in (to_start, to_label))]
     low = (torch.tensor(points).amin(0) - 1).tolist()

@@ -26,6 +26,8 @@ def results(lab: Lab, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1)
     those that the figures were read from, with the SHA-256 of their tensors.
     """
     sets = [forget_set(forget, lab.classes) for forget in forget_sets]
+    if not sets:
+        raise ValueError("there are no forget sets: name at least one")
     judge, referee, cvae = lab.judge(), lab.referee(), lab.cvae()
     grey, grey_entropy = evaluation.grey_verdict(judge)
     found = {

@@ -13,7 +13,6 @@ trained alone.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from torch import Generator, Tensor, nn
 from torch.overrides import TorchFunctionMode
 from tqdm import tqdm
 
+from .capture import replayed
 from .checkpoint import LabError
 from .config import FitConfig, count
 
@@ -60,6 +60,7 @@ class Keeper(Protocol):
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[list[Generator]]:
     """Within it torch's default generators start from `seed`; after it they are as they were."""
+    count("seed", seed, 0)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         generators = [torch.default_generator]
@@ -74,6 +75,7 @@ class Streams(TorchFunctionMode):
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
         super().__init__()
+        seeds = [count("seed", seed, 0) for seed in seeds]
         self.generators = [Generator(device).manual_seed(seed) for seed in seeds]
 
     def __torch_function__(
@@ -94,12 +96,14 @@ class Streams(TorchFunctionMode):
 
 def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
     """At most `frames` + 1 steps from 0 to `steps`, closer together where learning is fast."""
+    count("steps", steps)
     count("frames", frames)
     return tuple(sorted({round(steps * (i / frames) ** 2) for i in range(frames + 1)}))
 
 
 def schedule(step: int, config: FitConfig) -> float:
     """The learning rate of a step: it rises linearly, stays, and falls linearly to zero."""
+    count("step", step, 0)
     rising = (step + 1) / config.warmup if config.warmup else 1.0
     falling = (config.steps - step) / (config.decay * config.steps) if config.decay else 1.0
     return config.lr * min(1.0, rising, falling)
@@ -122,8 +126,11 @@ class Batches:
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, seed: int) -> None:
-        self.tensors, self.seed = tensors, seed
-        self.size = min(batch_size, len(tensors[0]))
+        lengths = {len(tensor) for tensor in tensors}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(f"tensors are of lengths {lengths}: use one length of at least 1")
+        self.tensors, self.seed = tensors, count("seed", seed, 0)
+        self.size = min(count("batch_size", batch_size), len(tensors[0]))
         self.per_epoch = len(tensors[0]) // self.size
         self.epoch = -1
 
@@ -288,57 +295,6 @@ def each_alone(history: Tensors, models: int) -> list[Tensors]:
         return [history]
     shared = {"step", "watch_step", "seconds"}
     return [{k: v if k in shared else v[:, m] for k, v in history.items()} for m in range(models)]
-
-
-def replayed(
-    take: Callable[..., Tensors], generators: Sequence[Generator], label: str, eager: int = 3
-) -> Callable[..., Tensors]:
-    """`take` as one CUDA graph: recorded after a few calls and replayed from then on, which spares
-    the GPU the wait for some hundred launches a step. Where it cannot be recorded, it goes on as
-    it is, with one warning.
-
-    Args:
-        take: tensors, of the same shapes at every call -> named tensors.
-        generators: all that it draws from.
-        eager: calls that run before the recording, for what is set up at first use.
-    """
-    calls, graph = 0, None
-    given: tuple[Tensor, ...] = ()
-    results: Tensors = {}
-    aside = torch.cuda.Stream()
-
-    def step(*batch: Tensor) -> Tensors:
-        nonlocal calls, graph, given, results
-        calls += 1
-        if calls <= eager:
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                values = take(*batch)
-            torch.cuda.current_stream().wait_stream(aside)
-            return values
-        if graph is None and calls == eager + 1:
-            given = tuple(t.clone() for t in batch)
-            recording = torch.cuda.CUDAGraph()
-            try:
-                for generator in generators:
-                    if generator.device.type == "cuda":
-                        recording.register_generator_state(generator)
-                with torch.cuda.graph(recording):
-                    results = take(*given)
-                graph = recording
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                reason = str(error).split("\n")[0]
-                warnings.warn(f"{label}: steps run one operation at a time: {reason}", stacklevel=3)
-        if graph is None:
-            return take(*batch)
-        for old, new in zip(given, batch, strict=True):
-            old.copy_(new)
-        graph.replay()
-        return {k: v.clone() for k, v in results.items()}
-
-    return step
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

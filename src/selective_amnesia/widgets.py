@@ -23,9 +23,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .config import count
 from .evaluation import probabilities
 from .interpolation import film, label_path
-from .models import OneHotCVAE, Referee
+from .models import OneHotCVAE, Referee, check_rows, shaped, side_of
 
 __all__ = ["Explorer", "event_times", "portrait", "verdict"]
 
@@ -37,6 +38,7 @@ INK, PALE = 43, 184
 
 def portrait(image: Tensor, probability: Tensor) -> bytes:
     """A picture (P,) with the referee's probabilities (classes + 1,) as bars below it, as PNG."""
+    shaped(probabilities=(probability, "C"))
     picture = _picture(image, SIDE)
     page = Image.new("L", (SIDE, SIDE + BARS), 255)
     page.paste(picture, (0, 0))
@@ -58,7 +60,8 @@ def portrait(image: Tensor, probability: Tensor) -> bytes:
 
 
 def _picture(image: Tensor, size: int) -> Image.Image:
-    side = int(len(image) ** 0.5)
+    shaped(image=(image, "P"))
+    side = side_of(image)
     pixels = (image.view(side, side) * 255).byte().numpy()
     return Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
 
@@ -71,6 +74,7 @@ def _font() -> ImageFont.ImageFont:
 
 def verdict(probability: Tensor) -> str:
     """The referee's answer in words, from its probabilities (classes + 1,)."""
+    shaped(probabilities=(probability, "C"))
     best = int(probability.argmax())
     name = "no digit" if best == len(probability) - 1 else f"a {best}"
     return f"{name} ({float(probability[best]):.0%})"
@@ -112,7 +116,9 @@ class Explorer:
         seed: int = 0,
     ) -> None:
         sizes = {name: model.z_dim for name, model in models.items()}
-        sizes["the directions"] = directions.shape[1]
+        if not sizes:
+            raise ValueError("there are no models to explore: give at least one")
+        sizes["the directions"] = check_rows("directions", directions).shape[1]
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
             raise ValueError(f"codes differ in size ({listed}): give models of one z_dim")
@@ -120,7 +126,7 @@ class Explorer:
         self.classes = next(iter(self.models.values())).classes
         label_path(start, end, 0.0, self.classes)
         self.directions = directions.detach().cpu()
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(count("seed", seed, 0))
 
         digits = range(self.classes)
         wide = ipw.Layout(width="420px")
@@ -192,7 +198,8 @@ class Explorer:
 
     def still(self, steps: int = 9) -> bytes:
         """A film strip, as PNG, of the mix going from 0 to 1 at the present code: a row a model."""
-        c = label_path(self.start.value, self.end.value, torch.linspace(0, 1, steps), self.classes)
+        alpha = torch.linspace(0, 1, count("steps", steps))
+        c = label_path(self.start.value, self.end.value, alpha, self.classes)
         side, margin, gap, head, foot = 98, 76, 4, 18, 20
         size = (margin + steps * (side + gap), head + len(self.models) * (side + foot))
         page = Image.new("L", size, 255)
@@ -235,7 +242,8 @@ def event_times(explorer: Explorer, events: int, seed: int = 0) -> Tensor:
 
     Random sliders are set to random values; equal digits, which draw nothing, do not occur.
     """
-    draw = np.random.default_rng(seed)
+    count("events", events)
+    draw = np.random.default_rng(count("seed", seed, 0))
     times = []
     while len(times) < events:
         slider = explorer.sliders[draw.integers(len(explorer.sliders))]

@@ -4,7 +4,7 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
-.PHONY: run matrix test faults notebooks lint audit-deps clean
+.PHONY: run matrix test faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
@@ -22,6 +22,12 @@ notebooks: .venv/installed ## execute the committed notebooks in place
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/0*.ipynb
+
+bench: .venv/installed    ## every stage against the paper's protocol; into the README's table
+	$(BIN)/python benchmarks/run.py --notebooks
+
+bench-gpu: .venv/installed ## the same on a GPU, with the paper's 100,000 steps and the matrix
+	$(BIN)/python benchmarks/run.py --device cuda
 
 lint: .venv/installed     ## ruff
 	$(BIN)/ruff check .

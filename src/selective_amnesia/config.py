@@ -317,7 +317,7 @@ PROFILES = {
             judge=JudgeConfig(steps=1500, batch_size=128, lr=3e-3, warmup=100, decay=1.0),
             referee=_referee(2500),
             cvae=CVAEConfig(
-                steps=5000,
+                steps=8000,
                 batch_size=256,
                 lr=4e-3,
                 warmup=150,

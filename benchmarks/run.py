@@ -1,0 +1,179 @@
+"""Measure, keep what came out, and write the README's table.
+
+    python benchmarks/run.py                   all but the notebooks' ten minutes
+    python benchmarks/run.py --only cvae many
+    python benchmarks/run.py --notebooks       those too, from an empty folder
+    python benchmarks/run.py --device cuda     on a GPU
+
+The lab's stages (profile fast, seed 0) are made where they are missing. What was measured lies in
+benchmarks/results, a file a device; parts that were not measured again keep their last figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from dataclasses import asdict
+from pathlib import Path
+
+import many
+import measure
+import stages
+import startup
+import torch
+from measure import Row
+
+from selective_amnesia import Lab
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+PARTS = (*stages.ALL, "many", "imports", "kept", "notebooks")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", nargs="*", choices=PARTS)
+    parser.add_argument("--notebooks", action="store_true")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    lab = Lab.open("fast", device=options.device)
+    if options.side:
+        SIDES[options.side](lab)
+        print(measure.own_peak_mib())
+        return
+    chosen = options.only or [p for p in PARTS if p != "notebooks" or options.notebooks]
+    kind = "cpu" if lab.device.type == "cpu" else torch.cuda.get_device_name(lab.device)
+    path = HERE / "results" / f"{kind.lower().replace(' ', '-')}.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    for part in chosen:
+        rows = measured(part, lab)
+        for row in rows:
+            print(line(as_stored(row)), flush=True)
+        known[part] = {
+            "machine": measure.machine(lab.device),
+            "rows": [as_stored(row) for row in rows],
+        }
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(known, indent=1) + "\n")
+    if lab.device.type == "cpu":
+        write_table(known)
+
+
+def measured(part: str, lab: Lab) -> list[Row]:
+    if part in stages.ALL:
+        row = stages.ALL[part](lab)
+        if lab.device.type == "cpu" and f"{part}:ours" in SIDES:
+            row.peak_mib = [measure.peak_mib(f"{part}:{side}") for side in ("ours", "baseline")]
+        return [row]
+    if part == "many":
+        return many.rows(lab)
+    if part == "imports":
+        return [startup.imports()]
+    if part == "kept":
+        return startup.kept_notebooks(lab)
+    return [startup.all_notebooks(lab)]
+
+
+# --- peak memory: one side of a benchmark, briefly, in a process of its own ----------------------
+
+
+def _few_steps(lab: Lab, ours: bool) -> None:
+    from dataclasses import replace
+
+    import baseline
+
+    from selective_amnesia import recipes
+
+    if ours:
+        few = replace(lab.profile.cvae, steps=20, warmup=5, frames=1)
+        recipes.train_cvaes(lab.data, few, seeds=[0])
+    else:
+        baseline.CVAETraining(lab.data, lab.device).steps(20)
+
+
+def _some_samples(lab: Lab, ours: bool) -> None:
+    import copy
+
+    import baseline
+
+    from selective_amnesia.config import FisherConfig
+    from selective_amnesia.fisher import fisher_diagonal
+
+    if ours:
+        fisher_diagonal(lab.cvae(), FisherConfig(samples=5000), 0)
+    else:
+        baseline.fisher(copy.deepcopy(lab.cvae()), 20)
+
+
+SIDES = {
+    "cvae:ours": lambda lab: _few_steps(lab, True),
+    "cvae:baseline": lambda lab: _few_steps(lab, False),
+    "fisher:ours": lambda lab: _some_samples(lab, True),
+    "fisher:baseline": lambda lab: _some_samples(lab, False),
+}
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def as_stored(row: Row) -> dict:
+    return {**asdict(row), "ratio": row.ratio}
+
+
+def line(row: dict) -> str:
+    """One row as a line of Markdown."""
+    ours = statistics.median(row["ours"])
+    baseline = f"{_time(statistics.median(row['baseline']))}" if row["baseline"] else ""
+    if row["extrapolated"]:
+        baseline += f", {row['extrapolated']}"
+    ratio = f"**{row['ratio']:.3g} x**" if row["ratio"] else ""
+    quality = "; ".join(
+        f"{name} {_short(a)}" + (f" against {_short(b)}" if b is not None else "")
+        for name, (a, b) in row["quality"].items()
+    )
+    memory = " / ".join(f"{m:.0f}" for m in row["peak_mib"])
+    return (
+        f"| {row['what']} | {_time(ours)} | {baseline} | {ratio} | {row['goal']} | {quality} "
+        f"| {memory} |"
+    )
+
+
+def write_table(known: dict) -> None:
+    """The README's table, between its two marks."""
+    text = README.read_text()
+    if BEGIN not in text:
+        return
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    head = [
+        "| what | ours | the paper's protocol | ratio | goal | quality: ours against the paper's "
+        "| peak memory (MiB) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    rows = [line(row) for part in PARTS for row in known.get(part, {}).get("rows", [])]
+    machines = [known[part]["machine"] for part in PARTS if part in known]
+    last = max(machines, key=lambda machine: machine["date"])
+    about = (
+        f"Measured on {last['device']}, {last['threads']} threads, torch {last['torch']}, "
+        f"{last['date']}; medians. `benchmarks/results/cpu.json` holds every turn."
+    )
+    README.write_text(
+        before + BEGIN + "\n\n" + "\n".join([*head, *rows]) + f"\n\n{about}\n\n" + END + after
+    )
+
+
+def _time(s: float) -> str:
+    if s < 1:
+        return f"{1000 * s:.0f} ms"
+    return f"{s:.1f} s" if s < 100 else f"{s:.0f} s" if s < 3000 else f"{s / 3600:.1f} h"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The stages against the paper's protocol: CVAE, Fisher diagonal, forgetting, recovery."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from dataclasses import replace
+
+import baseline
+import torch
+from measure import Row, in_turns, seconds
+
+from selective_amnesia import Lab, evaluation, recipes, recovery
+from selective_amnesia.audit import erasure
+from selective_amnesia.config import PROFILES, FisherConfig
+from selective_amnesia.data import pixels
+from selective_amnesia.fisher import fisher_diagonal, relative_error
+from selective_amnesia.forgetting import selective_amnesia
+from selective_amnesia.models import OneHotCVAE
+
+PAPER_NATS = 96.9  # test loss of the paper's protocol after 100,000 steps, in a run of 2.2 hours
+SEEDS = (0, 1, 2)
+
+
+def cvae(lab: Lab) -> Row:
+    """The whole training of profile `fast`, against the rate of the paper's steps."""
+    plain = baseline.CVAETraining(lab.data, lab.device)
+    plain.steps(5)
+    trained, rates = [], []
+
+    def ours(seed: int) -> None:
+        trained.append(recipes.train_cvaes(lab.data, lab.profile.cvae, seeds=[seed])[0])
+
+    times = []
+    for seed in SEEDS:
+        times.append(seconds(lambda seed=seed: ours(seed), lab.device))
+        rates.append(seconds(lambda: plain.steps(100), lab.device) / 100)
+    scores = [_scores(lab, model) for model, _, _ in trained]
+    loss = [facts["test_loss"] for _, _, facts in trained]
+    return Row(
+        what=f"CVAE to a test loss of {PAPER_NATS} nats ({lab.profile.cvae.steps:,} steps)",
+        ours=times,
+        baseline=[rate * baseline.CVAE_STEPS for rate in rates],
+        goal="60 x",
+        extrapolated=f"from the rate of 100 of {baseline.CVAE_STEPS:,} steps",
+        quality={
+            "test loss (nats)": [_spread(loss), PAPER_NATS],
+            "referee's P(digit)": [_spread([p for p, _ in scores]), None],
+            "Frechet distance": [_spread([d for _, d in scores]), None],
+        },
+    )
+
+
+def fisher(lab: Lab) -> Row:
+    """50,000 samples in batches, against one after another."""
+    model, config = lab.cvae(), FisherConfig(samples=baseline.FISHER_SAMPLES)
+    plain = copy.deepcopy(model)
+    few = 300
+    baseline.fisher(plain, 20)
+    fisher_diagonal(model, replace(config, samples=2000), 0)
+    ours, theirs = in_turns(
+        lambda: fisher_diagonal(model, config, 0),
+        lambda: baseline.fisher(plain, few),
+        3,
+        lab.device,
+    )
+    together, alone = _same_samples(model)
+    return Row(
+        what=f"Fisher diagonal, {config.samples:,} samples",
+        ours=ours,
+        baseline=[t * config.samples / few for t in theirs],
+        goal="100 x",
+        extrapolated=f"from {few} samples",
+        quality={"relative difference on the same samples": [relative_error(together, alone), 0.0]},
+    )
+
+
+def _same_samples(model: OneHotCVAE, count: int = 50) -> tuple[dict, dict]:
+    """The squared gradients of the same samples in one batch and one by one, in float64."""
+    from selective_amnesia.fisher import squared_gradients
+
+    model = copy.deepcopy(model).double()
+    device = next(model.parameters()).device
+    c = torch.eye(model.classes, device=device, dtype=torch.float64)[torch.arange(count) % 10]
+    with torch.no_grad():
+        x = model.decode(torch.randn(count, model.z_dim, device=device, dtype=torch.float64), c)
+
+    def mean_code_loss(model: OneHotCVAE, x: torch.Tensor, c: torch.Tensor) -> tuple:
+        mu, log_var = model.encode(x, c)  # no draw: both sides must see the same
+        logits = model.decode_logits(mu, c)
+        bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return bce.sum(-1), log_var.square().sum(-1)
+
+    batched = squared_gradients(model, x, c, mean_code_loss)
+    single = {k: torch.zeros_like(v) for k, v in batched.items()}
+    for n in range(count):
+        model.zero_grad()
+        sum(t.sum() for t in mean_code_loss(model, x[n : n + 1], c[n : n + 1])).backward()
+        for name, p in model.named_parameters():
+            single[name] += p.grad.square()
+    return batched, single
+
+
+def forgetting(lab: Lab) -> Row:
+    """Digit 0 by profile `fast`, against the rate of the paper's steps; the quality of the
+    baseline is that of all its 10,000 steps, made once and kept."""
+    original, fisher = lab.cvae(), lab.fisher()
+    plain = baseline.Forgetting(original, fisher, 0, copy.deepcopy(original).requires_grad_(True))
+    plain.steps(5)
+    made = []
+
+    def ours(seed: int) -> None:
+        config = lab.profile.forget
+        made.append(selective_amnesia(original, fisher, [{0}], config, seeds=[seed])[0][0])
+
+    times, rates = [], []
+    for seed in SEEDS:
+        times.append(seconds(lambda seed=seed: ours(seed), lab.device))
+        rates.append(seconds(lambda: plain.steps(60), lab.device) / 60)
+    paper = PROFILES["paper"].forget
+    slow = lab.amnesiac(
+        {0}, steps=paper.steps, lr=paper.lr, warmup=0, decay=0.0, betas=paper.betas, half=False
+    )
+    fast = [_forgotten(lab, model) for model in made]
+    return Row(
+        what=f"forgetting one digit ({lab.profile.forget.steps:,} steps)",
+        ours=times,
+        baseline=[rate * baseline.FORGET_STEPS for rate in rates],
+        goal="15 x",
+        extrapolated=f"from the rate of 60 of {baseline.FORGET_STEPS:,} steps",
+        quality={
+            name: [_spread([each[name] for each in fast]), value]
+            for name, value in _forgotten(lab, slow).items()
+        },
+    )
+
+
+def _forgotten(lab: Lab, model: OneHotCVAE) -> dict[str, float]:
+    """What there is to say of an amnesiac of digit 0."""
+    images = lab.samples(model)
+    judge, referee = lab.judge(), lab.referee()
+    real, labels = pixels(lab.data.test_images), lab.data.test_labels
+    scores = evaluation.score(images, judge, referee, real, labels)
+    before = lab.scores(lab.cvae())
+    models = {"original": lab.cvae(), "model": model, "control": lab.control({0})}
+    nats = {name: lab.description_length(each, 0) for name, each in models.items()}
+    return {
+        "judge's P(0)": float(scores.judge[0].mean()),
+        "judge's entropy (nats)": float(scores.judge_entropy[0].mean()),
+        "referee's P(0)": float(scores.referee[0].mean()),
+        "change of P of the kept": float(scores.referee[1:].mean() - before.referee[1:].mean()),
+        "Frechet distance of the kept": float(scores.frechet[1:].mean()),
+        "erasure": erasure(nats["model"], nats["original"], nats["control"]),
+    }
+
+
+def recover(lab: Lab) -> Row:
+    """Method A from nine starts at once, against one start after another."""
+    model, judge, digit = lab.amnesiac({0}), lab.judge(), 0
+    target = recovery.describe(judge, lab.real(digit, 2000), digit)
+    starts = tuple(range(1, 10))
+    config = lab.profile.attack
+    found = {"ours": [], "baseline": []}
+
+    def ours() -> None:
+        found["ours"].append(recovery.recover(model, judge, target, config, seed=0))
+
+    def theirs() -> None:
+        each = [recovery.recover(model, judge, target, config, seed=0, starts=(s,)) for s in starts]
+        found["baseline"].append(min(each, key=lambda attack: attack.objective))
+
+    times = in_turns(ours, theirs, 3, lab.device)
+    quality = {}
+    for who, judged in (("judge's P on fresh codes", judge), ("referee's P", lab.referee())):
+        values = []
+        for side in ("ours", "baseline"):
+            c = found[side][0].c
+            with torch.no_grad(), torch.random.fork_rng():
+                torch.manual_seed(0)
+                images = model.decode(torch.randn(1000, 8).to(lab.device), c.expand(1000, -1))
+            values.append(float(evaluation.probabilities(judged, images)[:, digit].mean()))
+        quality[who] = values
+    quality["objective"] = [found["ours"][0].objective, found["baseline"][0].objective]
+    return Row("recovery A, nine starts", *times, goal="4 x", quality=quality)
+
+
+def _scores(lab: Lab, model: OneHotCVAE) -> tuple[float, float]:
+    """The referee's mean P of the digit that was asked for, and the mean Frechet distance."""
+    real, labels = pixels(lab.data.test_images), lab.data.test_labels
+    scores = evaluation.score(lab.samples(model), lab.judge(), lab.referee(), real, labels)
+    return float(scores.referee.mean()), float(scores.frechet.mean())
+
+
+def _spread(values: list[float]) -> str:
+    """Mean and range, over seeds."""
+    return f"{statistics.mean(values):.4g} ({min(values):.4g} to {max(values):.4g})"
+
+
+ALL = {"cvae": cvae, "fisher": fisher, "forgetting": forgetting, "recovery": recover}

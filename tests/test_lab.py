@@ -1,3 +1,4 @@
+import copy
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def weights_of(model):
 
 
 def same(a, b):
-    return all(torch.equal(a[k], b[k]) for k in a)
+    return all(torch.equal(a[k].nan_to_num(), b[k].nan_to_num()) for k in a)
 
 
 @pytest.fixture
@@ -49,6 +50,23 @@ def test_a_finished_stage_is_not_made_again(lab, monkeypatch):
     monkeypatch.setattr(lab_module, "selective_amnesia", fail)
     monkeypatch.setattr(lab_module.recipes, "train_cvaes", fail)
     assert same(first, weights_of(Lab.open("smoke", 0, "digits", lab.folder, "cpu").amnesiac("0")))
+
+
+def test_a_changed_copy_of_the_labs_model_is_a_model_of_its_own(lab):
+    known = lab.scores(lab.cvae())
+    changed = copy.deepcopy(lab.cvae())
+    with torch.no_grad():
+        changed.decoder[-1].bias.zero_()
+    assert not torch.equal(lab.scores(changed).judge, known.judge)
+    assert torch.equal(lab.scores(copy.deepcopy(lab.cvae())).judge, known.judge)
+
+
+def test_originals_of_several_seeds_are_those_of_their_labs(lab, tmp_path):
+    labs = Lab.open("smoke", 0, "digits", tmp_path, "cpu").siblings([0, 1])
+    assert [other.seed for other in labs] == [0, 1]
+    alone = Lab.open("smoke", 1, "digits", lab.folder / "alone", "cpu").cvae()
+    for a, b in zip(labs[1].cvae().parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
 
 
 def test_forgetting_leaves_the_original_as_it_was(lab):

@@ -173,6 +173,8 @@ def test_the_labs_stages_refuse_before_any_work(value, data, lab):
         for table in (results.matrix, results.erasures):
             assert attempt(table, lab, [(0, value)]) is None
         assert attempt(lab.radii, lab.cvae(), value) is None
+    if attempt(config.count, "seed", value, 0) is None:
+        assert attempt(lab.siblings, [0, value]) is None
     if not (isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10):
         assert value is None or attempt(lab.sequence, value) is None
     if attempt(config.forget_set, [value]) is None:
@@ -387,7 +389,7 @@ SOUND: dict[str, dict[str, object]] = {
     "recipes.soil": {"x": ramp(4, 16), "haze": 0.5, "grain": 0.5},
     "recipes.begin_at_mean": {"model": CVAE, "images": IMAGES},
     "recipes.train_cvaes": {"data": DATA, "config": config.CVAEConfig(**STEPS, hidden=(8, 6)),
-                            "seeds": (0, 1), "without": ((), (3,)), "frames_z": ramp(2, 8)},
+                            "seeds": (0, 1), "without": ((), (3,)), "frames_z": [ramp(2, 8)] * 2},
     "recipes.train_judge": {"data": DATA, "config": config.JudgeConfig(**STEPS), "seed": 0},
     "recipes.train_referee": {"data": DATA, "config": config.RefereeConfig(**STEPS, width=2),
                               "seed": 0},
@@ -619,8 +621,8 @@ ABOVE = {
     *("results.erasures", "results.matrix", "results.results"),
     *("lab.Lab", "lab.Lab.open", "lab.Lab.amnesiac", "lab.Lab.amnesiacs", "lab.Lab.control"),
     *("lab.Lab.controls", "lab.Lab.explorer"),
-    *("lab.Lab.explorer_times", "lab.Lab.radii", "lab.Lab.sequence", "lab.Lab.trio"),
-    "lab.Lab.variant",
+    *("lab.Lab.explorer_times", "lab.Lab.radii", "lab.Lab.sequence", "lab.Lab.siblings"),
+    *("lab.Lab.trio", "lab.Lab.variant"),
 }
 NOTHING, RECORD = "takes nothing to spoil", "a record: what takes it checks it"
 FILES = "files, whatever their state: test_checkpoint"

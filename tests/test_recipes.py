@@ -52,7 +52,7 @@ def test_soil_is_haze_and_grain_in_patches():
 def test_the_original_learns_and_says_so(digits):
     config = dataclasses.replace(PROFILES["smoke"].cvae, steps=200, frames=4)
     z = torch.randn(3, 8)
-    [(_, history, metrics)] = recipes.train_cvaes(digits, config, seeds=[0], frames_z=z)
+    [(_, history, metrics)] = recipes.train_cvaes(digits, config, seeds=[0], frames_z=[z])
     assert metrics["test_loss"] < 0.6 * float(history["test_loss"][0])
     assert abs(metrics["test_loss"] - metrics["test_bce"] - metrics["test_kl"]) < 0.01
     assert history["frames"].shape == (5, 10, 3, 784)

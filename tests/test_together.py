@@ -33,12 +33,18 @@ def alike(one, other):
 
 
 def test_cvaes_are_what_each_is_alone(digits):
-    how = {"config": dataclasses.replace(CVAE, mean_bias=True), "frames_z": torch.randn(2, 8)}
-    together = recipes.train_cvaes(digits, seeds=[3, 5, 8], without=[(), (1,), (4, 6)], **how)
-    for seed, labels, (model, history, metrics) in zip(
-        [3, 5, 8], [(), (1,), (4, 6)], together, strict=True
-    ):
-        [(alone, own, facts)] = recipes.train_cvaes(digits, seeds=[seed], without=[labels], **how)
+    config, seeds, without = (
+        dataclasses.replace(CVAE, mean_bias=True),
+        [3, 5, 8],
+        [(), (1,), (4, 6)],
+    )
+    codes = [torch.randn(2, 8) for _ in seeds]
+    together = recipes.train_cvaes(digits, config, seeds=seeds, without=without, frames_z=codes)
+    for m, (model, history, metrics) in enumerate(together):
+        own = {"seeds": seeds[m : m + 1], "without": without[m : m + 1]}
+        [(alone, own, facts)] = recipes.train_cvaes(
+            digits, config, **own, frames_z=codes[m : m + 1]
+        )
         close(model, alone)
         alike(history, own)
         assert metrics == pytest.approx(facts, rel=1e-4)

@@ -113,10 +113,9 @@ def _matrix(lab: Lab, seeds: int) -> None:
     tables = matrix(lab, alone)
     by_digit = erasures(lab, alone)
     by_seed, lengths = {}, {}
-    for seed in range(lab.seed, lab.seed + seeds):
-        other = Lab(lab.profile, seed, lab.dataset, lab.folder, lab.device)
-        by_seed[seed] = erasures(other, alone[:1])["0"]
-        lengths[seed] = {
+    for other in lab.siblings(range(lab.seed, lab.seed + seeds)):
+        by_seed[other.seed] = erasures(other, alone[:1])["0"]
+        lengths[other.seed] = {
             name: float(other.description_length(model, 0).mean())
             for name, model in other.trio({0}).items()
         }

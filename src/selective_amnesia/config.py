@@ -327,9 +327,13 @@ PROFILES = {
                 mean_bias=True,
             ),
             fisher=FisherConfig(samples=50_000),
-            forget=_forget(1200, 4e-3, warmup=50, decay=1.0, betas=(0.9, 0.99), save_every=200),
+            forget=_forget(
+                1000, 4e-3, warmup=50, decay=0.6, betas=(0.9, 0.99), half=True, save_every=200
+            ),
             ablation_steps=300,
-            sequence=_forget(300, 4e-3, warmup=30, decay=1.0, betas=(0.9, 0.99), frames=2),
+            sequence=_forget(
+                300, 4e-3, warmup=30, decay=0.6, betas=(0.9, 0.99), half=True, frames=2
+            ),
             sequence_fisher=FisherConfig(samples=10_000),
             sequence_rounds=9,
             attack=AttackConfig(steps=250),

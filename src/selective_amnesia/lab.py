@@ -169,9 +169,31 @@ class Lab(Stages):
             seeds=seeds,
             without=without,
             label=label,
-            frames_z=self.codes(FRAME_CODES),
+            frames_z=[self.codes(FRAME_CODES)] * len(seeds),
             keeper=keeper,
         )
+
+    def siblings(self, seeds: Iterable[int]) -> list[Lab]:
+        """The same lab with those seeds; originals that are missing are trained side by side."""
+        labs = [
+            Lab(self.profile, whole("seed", seed, 0), self.dataset, self._folder, self.device)
+            for seed in seeds
+        ]
+
+        def make(places: Sequence[int], keeper: Keeper) -> list[Trained]:
+            chosen = [labs[i] for i in places]
+            return recipes.train_cvaes(
+                self.data,
+                self.profile.cvae,
+                seeds=[lab.seed_of("cvae") for lab in chosen],
+                without=[()] * len(chosen),
+                label="CVAE of seeds " + ", ".join(str(lab.seed) for lab in chosen),
+                frames_z=[lab.codes(FRAME_CODES) for lab in chosen],
+                keeper=keeper,
+            )
+
+        self._networks([lab._cvae_stage for lab in labs], make, self._blank_cvae)
+        return labs
 
     def fisher(self) -> Tensors:
         """The original's Fisher diagonal by parameter name."""

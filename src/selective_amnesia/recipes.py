@@ -70,7 +70,7 @@ def train_cvaes(
     seeds: Sequence[int],
     without: Sequence[Iterable[int]] = ((),),
     label: str = "CVAE",
-    frames_z: Tensor | None = None,
+    frames_z: Sequence[Tensor] | None = None,
     keeper: Keeper | None = None,
 ) -> list[tuple[OneHotCVAE, Tensors, Metrics]]:
     """CVAEs trained side by side by the negative ELBO on the training half, each as if alone.
@@ -79,12 +79,14 @@ def train_cvaes(
         seeds: one for each CVAE.
         without: the labels that each never sees: none for an original, the forget set for a
             control.
-        frames_z: (K, D) codes whose images under every label are kept along the way, as
-            history["frames"] (frames, classes, K, P) uint8; "test_loss", "test_bce" and "test_kl"
-            are recorded at the same steps.
+        frames_z: for each CVAE codes (K, D) whose images under every label are kept along the way,
+            as history["frames"] (frames, classes, K, P) uint8; "test_loss", "test_bce" and
+            "test_kl" are recorded at the same steps.
     """
     _check(data)
     one_each("seed", seeds, "set of labels left out", without)
+    if frames_z is not None:
+        one_each("set of codes", frames_z, "seed", seeds)
     device = data.train_images.device
     models, batches = [], []
     for seed, labels in zip(seeds, without, strict=True):
@@ -110,10 +112,12 @@ def train_cvaes(
         return {"loss": bce + kl, "bce": bce, "kl": kl}
 
     def watch(_step: int) -> dict[str, Tensor]:
-        seen = [_test(model, data, frames_z) for model in unstack(together, models)]
-        return (
-            seen[0] if len(seen) == 1 else {k: torch.stack([s[k] for s in seen]) for k in seen[0]}
-        )
+        codes = frames_z or [None] * len(models)
+        apart = unstack(together, models)
+        seen = [_test(model, data, z) for model, z in zip(apart, codes, strict=True)]
+        if len(seen) == 1:
+            return seen[0]
+        return {name: torch.stack([values[name] for values in seen]) for name in seen[0]}
 
     history = fit(
         together,

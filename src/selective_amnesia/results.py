@@ -176,6 +176,10 @@ def cases(forget_sets: Iterable[Iterable[int] | str]) -> list[tuple[int, ForgetS
 def matrix(lab: Lab, cases: Iterable[tuple[int, ForgetSet]]) -> dict[str, dict[str, list[float]]]:
     """The evaluation matrix: "referee" and "judge", each a row of mean P(digit) for each model
     and way of asking, one column for each (digit, forget set)."""
+    cases = list(cases)
+    sets = list(dict.fromkeys(forget for _, forget in cases))
+    lab.amnesiacs(sets)
+    lab.controls(sets)
     tables: dict[str, dict[str, list[float]]] = {"referee": {}, "judge": {}}
     for digit, forget in cases:
         trio = lab.trio(forget)

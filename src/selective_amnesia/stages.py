@@ -104,7 +104,8 @@ class Stages:
     def _about(self, name: str, config: Any, **models: nn.Module) -> Stage:
         """A stage about finished models; `name` says of which."""
         files = {role: fingerprint(model) for role, model in models.items()}
-        return Stage(name, same_result(config) | files | {"seed": self.seed})
+        about = {"seed": self.seed, "dataset": self.dataset}
+        return Stage(name, same_result(config) | files | about)
 
     def _path(self, stage: Stage) -> Path:
         return self.folder / "checkpoints" / stage.key
@@ -198,7 +199,7 @@ class Stages:
         model.load_state_dict(under("model.", found.tensors))
         model.eval()
         model.history = {k: v.cpu() for k, v in under("history.", found.tensors).items()}
-        model.facts = found.facts
+        model.facts = found.facts | {"weights": _hash(model)}
         return model
 
 
@@ -210,19 +211,25 @@ def _as_stored(trained: Trained) -> tuple[Tensors, dict[str, Any]]:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """The name of the model's files or, where a reader brings a model of his own, a hash of its
-    weights."""
-    if hasattr(model, "facts"):
-        return model.facts["name"]
-    digest = hashlib.sha256(type(model).__qualname__.encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    """The name of the model's files or, where a reader brings a model of his own or has changed
+    the weights of one of the lab's, a hash of its weights."""
+    digest = _hash(model)
+    facts = getattr(model, "facts", {})
+    return facts["name"] if facts.get("weights") == digest else digest
 
 
 def name_of(model: nn.Module) -> str:
     """The model's stage, or its fingerprint."""
-    return model.facts["stage"] if hasattr(model, "facts") else fingerprint(model)
+    known = fingerprint(model)
+    facts = getattr(model, "facts", {})
+    return facts["stage"] if known == facts.get("name") else known
+
+
+def _hash(model: nn.Module) -> str:
+    digest = hashlib.sha256(type(model).__qualname__.encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def under(prefix: str, tensors: Tensors) -> Tensors:

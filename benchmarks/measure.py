@@ -20,7 +20,8 @@ class Row:
     """One line of the table.
 
     `ours` and `baseline` are seconds of each turn for the whole task; `extrapolated` says from what
-    the baseline's were reckoned. `quality` is name -> (ours, baseline).
+    the baseline's were reckoned. `quality` is name -> (ours, baseline). `gflop` is what the matrix
+    products of ours alone cost, `half` whether they are of bfloat16.
     """
 
     what: str
@@ -30,6 +31,8 @@ class Row:
     extrapolated: str = ""
     quality: dict[str, list[Any]] = field(default_factory=dict)
     peak_mib: list[float] = field(default_factory=list)
+    gflop: float = 0.0
+    half: bool = False
 
     @property
     def ratio(self) -> float | None:

@@ -52,10 +52,12 @@ def main() -> None:
         rows = measured(part, lab)
         for row in rows:
             print(line(as_stored(row)), flush=True)
-        known[part] = {
-            "machine": measure.machine(lab.device),
-            "rows": [as_stored(row) for row in rows],
-        }
+        machine = measure.machine(lab.device)
+        for row in rows:
+            if row.gflop:
+                rate = machine[f"product_gflops_{'bfloat16' if row.half else 'float32'}"]
+                print(f"  the products alone: {row.gflop / rate:.2f} s at {rate} Gflop/s")
+        known[part] = {"machine": machine, "rows": [as_stored(row) for row in rows]}
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(known, indent=1) + "\n")
     if lab.device.type == "cpu":

@@ -253,7 +253,9 @@ def non_digits(x: Tensor, labels: Tensor, count: int) -> Tensor:
     grain = 0.1 * torch.rand(fifth, 1, device=x.device) * torch.randn_like(noise)
     grey = (torch.rand(fifth, 1, device=x.device) + grain).clamp(0, 1)
     weight = 0.4 + 0.2 * torch.rand(len(x), 1, device=x.device)
-    mixed = blends(x, labels, weight)[: count - 2 * fifth - tenth]
+    mixed, different = _blended(x, labels, weight)
+    first = (~different).byte().argsort(stable=True)[: count - 2 * fifth - tenth]
+    mixed = torch.where(different[first, None], mixed[first], 0)  # of a size that is known ahead
     blank = x.new_zeros(count - 2 * fifth - len(mixed), x.shape[1])
     return torch.cat([noise, grey, mixed, blank])
 
@@ -261,8 +263,13 @@ def non_digits(x: Tensor, labels: Tensor, count: int) -> Tensor:
 def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     """weight * x_i + (1 - weight) * x_j for pairs of different digits, i and j = i + 1."""
     shaped(images=(x, "N P"), labels=(labels, "N"), weights=(weight, "N 1"))
-    different = labels != labels.roll(1)
-    return (weight * x + (1 - weight) * x.roll(1, 0))[different]
+    mixed, different = _blended(x, labels, weight)
+    return mixed[different]
+
+
+def _blended(x: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The blend of every image with the one before it, and whether their digits differ."""
+    return weight * x + (1 - weight) * x.roll(1, 0), labels != labels.roll(1)
 
 
 def disturb(x: Tensor, config: RefereeConfig) -> Tensor:

@@ -1,9 +1,9 @@
 """Measure, keep what came out, and write the README's table.
 
-    python benchmarks/run.py                   all but the notebooks' ten minutes
+    python benchmarks/run.py                   all that takes minutes
     python benchmarks/run.py --only cvae many
-    python benchmarks/run.py --notebooks       those too, from an empty folder
-    python benchmarks/run.py --device cuda     on a GPU
+    python benchmarks/run.py --notebooks       all notebooks too, from an empty folder
+    python benchmarks/run.py --device cuda     on a GPU, with the paper's steps and the matrix
 
 The lab's stages (profile fast, seed 0) are made where they are missing. What was measured lies in
 benchmarks/results, a file a device; parts that were not measured again keep their last figures.
@@ -44,7 +44,10 @@ def main() -> None:
         SIDES[options.side](lab)
         print(measure.own_peak_mib())
         return
-    chosen = options.only or [p for p in PARTS if p != "notebooks" or options.notebooks]
+    left_out = set() if options.notebooks else {"notebooks"}
+    if lab.device.type == "cpu":
+        left_out |= {"paper", "matrix"}  # an hour
+    chosen = options.only or [part for part in PARTS if part not in left_out]
     kind = "cpu" if lab.device.type == "cpu" else torch.cuda.get_device_name(lab.device)
     path = HERE / "results" / f"{kind.lower().replace(' ', '-')}.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
@@ -62,6 +65,8 @@ def main() -> None:
         path.write_text(json.dumps(known, indent=1) + "\n")
     if lab.device.type == "cpu":
         write_table(known)
+    else:
+        print("\n".join(table(known)))
 
 
 def measured(part: str, lab: Lab) -> list[Row]:
@@ -143,28 +148,28 @@ def line(row: dict) -> str:
     )
 
 
-def write_table(known: dict) -> None:
-    """The README's table, between its two marks."""
-    text = README.read_text()
-    if BEGIN not in text:
-        return
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
+def table(known: dict) -> list[str]:
+    """All that was measured, as a table in Markdown."""
     head = [
         "| what | ours | the paper's protocol | ratio | goal | quality: ours against the paper's "
         "| peak memory (MiB) |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    rows = [line(row) for part in PARTS for row in known.get(part, {}).get("rows", [])]
+    return head + [line(row) for part in PARTS for row in known.get(part, {}).get("rows", [])]
+
+
+def write_table(known: dict) -> None:
+    """The README's table, between its two marks."""
+    before, rest = README.read_text().split(BEGIN)
+    _, after = rest.split(END)
     machines = [known[part]["machine"] for part in PARTS if part in known]
     last = max(machines, key=lambda machine: machine["date"])
     about = (
         f"Measured on {last['device']}, {last['threads']} threads, torch {last['torch']}, "
         f"{last['date']}; medians. `benchmarks/results/cpu.json` holds every turn."
     )
-    README.write_text(
-        before + BEGIN + "\n\n" + "\n".join([*head, *rows]) + f"\n\n{about}\n\n" + END + after
-    )
+    middle = "\n".join(table(known)) + f"\n\n{about}"
+    README.write_text(f"{before}{BEGIN}\n\n{middle}\n\n{END}{after}")
 
 
 def _time(s: float) -> str:

@@ -94,8 +94,8 @@ def film_strips(
         ax.tick_params(axis="y", labelsize=8)
     curves[-1].set_xticks(ticks, [f"{t * legs / (steps - 1):g}" for t in ticks])
     curves[-1].set_xlabel(xlabel)
-    curves[0].legend(fontsize=8, loc="upper center", ncols=len(verdicts), frameon=True,
-                     framealpha=0.8, edgecolor="none")  # fmt: skip
+    curves[-1].legend(fontsize=8, loc="upper left", ncols=len(verdicts), frameon=True,
+                      framealpha=0.8, edgecolor="none")  # fmt: skip
     if title:
         figure.suptitle(title, fontsize=11, y=1 - 0.06 / total, va="top")
     figure.align_ylabels(curves)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from selective_amnesia import recipes, training
+from selective_amnesia import recipes, stages, training
 from selective_amnesia.checkpoint import Snapshot
 from selective_amnesia.config import CVAEConfig, ForgetConfig
 from selective_amnesia.forgetting import selective_amnesia
@@ -93,6 +93,7 @@ def test_streams_draw_what_each_would_draw_alone():
 
 
 def test_a_killed_run_of_many_goes_on_and_makes_no_finished_one_again(lab, monkeypatch):
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 3)
     sets = [{3}, {5}, {6}]
     undisturbed = type(lab).open("smoke", 0, "digits", lab.folder / "other", "cpu").controls(sets)
     save, saves = Snapshot.save, []
@@ -111,3 +112,18 @@ def test_a_killed_run_of_many_goes_on_and_makes_no_finished_one_again(lab, monke
     assert not list((lab.folder / "checkpoints").glob("*.partial"))
     for one, other in zip(undisturbed, resumed, strict=True):
         assert same(one, other)
+
+
+def test_more_than_pay_at_once_are_made_in_several_runs(lab, monkeypatch):
+    made = []
+    train = recipes.train_cvaes
+
+    def counted(*args, **kwargs):
+        made.append(len(kwargs["seeds"]))
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(recipes, "train_cvaes", counted)
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 2)
+    lab.controls([{0, 1}, {0, 2}, {0, 3}])
+    lab.controls([{0, 1}, {0, 2}, {0, 4}])
+    assert made == [2, 1, 1]

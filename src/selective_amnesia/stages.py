@@ -31,6 +31,7 @@ from .training import MEMORY, Keeper, Tensors
 __all__ = ["Stage", "Stages", "home", "name_of", "under"]
 
 COLAB, NAME = Path("/content"), "selective-amnesia-lab"
+AT_ONCE = {"cpu": 2, "cuda": 64}  # models in one stack: more of them leave a processor's cache
 RECIPE = 1  # part of every stage's hash: raise it when a recipe changes without its settings
 
 
@@ -154,19 +155,14 @@ class Stages:
         blank: Callable[[], nn.Module],
     ) -> list[Any]:
         """The trained networks of stages of one kind. Those that nobody has begun are made side by
-        side, in one run with snapshots of its own.
+        side, as many as pays on this device, in a run with snapshots of its own.
 
         Args:
             make: which of the stages to make, by their places in `stages` -> the networks.
         """
-        begun = [
-            os.path.isfile(self._path(stage).with_suffix(suffix))
-            for stage in stages
-            for suffix in (".json", ".partial")
-        ]
-        new = [i for i in range(len(stages)) if not any(begun[2 * i : 2 * i + 2])]
-        if len(new) > 1:
-            self._make_together(stages, new, make)
+        most = AT_ONCE[self.device.type]
+        for first in range(0, len(stages), most):
+            self._make_together(stages, range(first, min(first + most, len(stages))), make)
         return [
             self._network(stage, lambda keeper, i=i: make([i], keeper)[0], blank)
             for i, stage in enumerate(stages)
@@ -175,19 +171,30 @@ class Stages:
     def _make_together(
         self,
         stages: Sequence[Stage],
-        new: list[int],
+        places: Sequence[int],
         make: Callable[[Sequence[int], Keeper], list[Trained]],
     ) -> None:
-        path = self._path(Stage("together", {"stages": [stage.key for stage in stages]}))
+        """Make those of the stages at some places that are not begun, if they are more than one or
+        were begun together."""
+        paths = {i: self._path(stages[i]) for i in places}
+        run = self._path(Stage("together", {"stages": [stages[i].key for i in places]}))
+        begun = (
+            path.with_suffix(kind) for path in paths.values() for kind in (".json", ".partial")
+        )
+        new = len(paths) - sum(map(os.path.isfile, begun))
+        if not new or (new == 1 and not os.path.isfile(run.with_suffix(".partial"))):
+            return
         with ExitStack() as locks:
-            for stage in sorted(stages, key=lambda stage: stage.key):
-                locks.enter_context(alone(self._path(stage), stage.name))
-            state = Snapshot(path).load()
-            chosen = new if state is None else state["places"].tolist()
-            keeper = Snapshot(path, {"places": torch.tensor(chosen)})
-            for i, trained in zip(chosen, make(chosen, keeper), strict=True):
-                if checkpoint.read(self._path(stages[i])) is None:
-                    self._write(stages[i], *_as_stored(trained))
+            for path in sorted(paths.values()):
+                locks.enter_context(alone(path, path.name.rpartition("-")[0]))
+            missing = [i for i, path in paths.items() if checkpoint.read(path) is None]
+            state = Snapshot(run).load()
+            chosen = missing if state is None else state["places"].tolist()
+            keeper = Snapshot(run, {"places": torch.tensor(chosen)})
+            if missing:
+                for i, trained in zip(chosen, make(chosen, keeper), strict=True):
+                    if i in missing:
+                        self._write(stages[i], *_as_stored(trained))
             keeper.drop()
 
     def _network(

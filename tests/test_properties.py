@@ -387,7 +387,6 @@ SOUND: dict[str, dict[str, object]] = {
     "recipes.non_digits": {"x": ramp(4, 16), "labels": LABELS[:4], "count": 7},
     "recipes.paint": {"model": SMALL, "z": ramp(2, 3)},
     "recipes.soil": {"x": ramp(4, 16), "haze": 0.5, "grain": 0.5},
-    "recipes.begin_at_mean": {"model": CVAE, "images": IMAGES},
     "recipes.train_cvaes": {"data": DATA, "config": config.CVAEConfig(**STEPS, hidden=(8, 6)),
                             "seeds": (0, 1), "without": ((), (3,)), "frames_z": [ramp(2, 8)] * 2},
     "recipes.train_judge": {"data": DATA, "config": config.JudgeConfig(**STEPS), "seed": 0},

@@ -129,12 +129,12 @@ class FitConfig(Counts):
 
 @dataclass(frozen=True, kw_only=True)
 class CVAEConfig(FitConfig):
-    """The original and the control. With `mean_bias` the untrained decoder paints the mean image.
-    `frames` pictures of the training are kept for the GIF."""
+    """The original and the control. The KL term is phased in over `kl_warmup` steps. `frames`
+    pictures of the training are kept for the GIF."""
 
     z_dim: int = 8
     hidden: tuple[int, int] = (512, 256)
-    mean_bias: bool = False
+    kl_warmup: int = 0
     frames: int = 24
 
 
@@ -324,7 +324,7 @@ PROFILES = {
                 decay=0.6,
                 betas=(0.9, 0.99),
                 half=True,
-                mean_bias=True,
+                kl_warmup=500,
             ),
             fisher=FisherConfig(samples=50_000),
             forget=_forget(

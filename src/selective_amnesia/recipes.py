@@ -30,7 +30,6 @@ from .models import (
 from .training import Batches, Keeper, Tensors, each_alone, fit, frame_steps, seeded
 
 __all__ = [
-    "begin_at_mean",
     "blends",
     "elbo_of",
     "non_digits",
@@ -75,6 +74,10 @@ def train_cvaes(
 ) -> list[tuple[OneHotCVAE, Tensors, Metrics]]:
     """CVAEs trained side by side by the negative ELBO on the training half, each as if alone.
 
+    While the decoder cannot write yet, codes only cost; at a high learning rate some of them are
+    given up then and never come back (posterior collapse). So their cost, the KL term, may be
+    phased in (`config.kl_warmup`; Bowman et al. 2016).
+
     Args:
         seeds: one for each CVAE.
         without: the labels that each never sees: none for an original, the forget set for a
@@ -93,23 +96,23 @@ def train_cvaes(
         rows = data.rows_without(labels)
         with seeded(seed, device):
             model = cvae_for(data, config).to(device)
-        if config.mean_bias:
-            begin_at_mean(model, data.train_images[rows])
         models.append(model)
         batches.append(Batches(rows, batch_size=config.batch_size, seed=seed))
     together = stack(models)
     conditions = torch.eye(data.classes, device=device)
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
+    def batch(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        phase = min(1.0, (step + 1) / config.kl_warmup) if config.kl_warmup else 1.0
         rows = [draw(step)[0] for draw in batches]
         chosen = rows[0] if len(rows) == 1 else torch.stack(rows)
-        return data.train_images[chosen], data.train_labels[chosen]
+        phase = torch.full((), phase, device=device)
+        return data.train_images[chosen], data.train_labels[chosen], phase
 
-    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def loss(images: Tensor, labels: Tensor, phase: Tensor) -> dict[str, Tensor]:
         bce, kl = (
             term.mean(-1) for term in elbo_terms(together, pixels(images), conditions[labels])
         )
-        return {"loss": bce + kl, "bce": bce, "kl": kl}
+        return {"loss": bce + phase * kl, "bce": bce, "kl": kl}
 
     def watch(_step: int) -> dict[str, Tensor]:
         codes = frames_z or [None] * len(models)
@@ -135,17 +138,6 @@ def train_cvaes(
         metrics = {k: float(own[k][-1]) for k in ("test_loss", "test_bce", "test_kl")}
         trained.append((model, own, {**metrics, "steps": config.steps}))
     return trained
-
-
-@torch.no_grad()
-def begin_at_mean(model: OneHotCVAE, images: Tensor) -> None:
-    """Let an untrained decoder paint the mean of images (N, P) uint8 whatever it is asked.
-
-    It spares the first steps the search for what all digits share. While that lasts, codes only
-    cost: in fast training some of them never come back from it (posterior collapse).
-    """
-    check_rows("images", images, size=model.pixels)
-    model.decoder[-1].bias.copy_(images.float().mean(0).div(255).clamp(1e-3, 1 - 1e-3).logit())
 
 
 def _test(model: OneHotCVAE, data: Dataset, frames_z: Tensor | None) -> dict[str, Tensor]:

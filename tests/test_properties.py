@@ -173,6 +173,7 @@ def test_the_labs_stages_refuse_before_any_work(value, data, lab):
         for table in (results.matrix, results.erasures):
             assert attempt(table, lab, [(0, value)]) is None
         assert attempt(lab.radii, lab.cvae(), value) is None
+    attempt(lab.page, value, {"original": lab.cvae()})
     if attempt(config.count, "seed", value, 0) is None:
         assert attempt(lab.siblings, [0, value]) is None
     if not (isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10):
@@ -621,7 +622,7 @@ ABOVE = {
     *("lab.Lab", "lab.Lab.open", "lab.Lab.amnesiac", "lab.Lab.amnesiacs", "lab.Lab.control"),
     *("lab.Lab.controls", "lab.Lab.explorer"),
     *("lab.Lab.explorer_times", "lab.Lab.radii", "lab.Lab.sequence", "lab.Lab.siblings"),
-    *("lab.Lab.trio", "lab.Lab.variant"),
+    *("lab.Lab.page", "lab.Lab.trio", "lab.Lab.variant"),
 }
 NOTHING, RECORD = "takes nothing to spoil", "a record: what takes it checks it"
 FILES = "files, whatever their state: test_checkpoint"

@@ -10,12 +10,13 @@ otherwise, together with what it needs (`stages.py` says how it is kept).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -475,6 +476,31 @@ class Lab(Stages):
         """The model's encodings of the test images (M, D), with their labels or without."""
         x, labels = pixels(self.data.test_images), self.data.test_labels
         return latent.encodings(model, x, labels, blind=blind)
+
+    def page(
+        self, method: str, models: Mapping[str, OneHotCVAE], *, blind: bool = False
+    ) -> dict[str, np.ndarray]:
+        """The models' encodings of the test images on one page, (N, 2) each, by "umap" (all images)
+        or "tsne" (some: `latent.subsample`). Slow, so it is kept.
+
+        Raises:
+            ValueError: the method does not exist.
+        """
+        config = self.profile.seeing
+        how = {"umap": (latent.umap, config.neighbours), "tsne": (latent.tsne, config.tsne)}
+        if method not in how:
+            raise ValueError(f"method {method!r} is unknown: use one of {', '.join(how)}")
+        project, setting = how[method]
+        view = "blind" if blind else "labelled"
+        stage = self._about(f"{method}-{view}", config, **models)
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            codes = {name: self.encodings(model, blind=blind) for name, model in models.items()}
+            pages = project(codes, setting, self.seed)
+            return {name: torch.from_numpy(page) for name, page in pages.items()}, {}
+
+        kept = self._finish(stage, make).tensors
+        return {name: kept[name].cpu().numpy() for name in models}
 
     def geometry(self, codes: Tensor) -> dict[str, Tensor]:
         """Purity and silhouette of encodings of the test images, one value an image."""

@@ -90,26 +90,19 @@ def description_length(
     z = torch.zeros(s, n, model.z_dim, device=device, requires_grad=True)
     optimiser = torch.optim.Adam([c, z], lr=config.lr)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
-    settled = round(config.settle * config.steps)
-    alive = torch.arange(s, device=device)
 
     def nats() -> Tensor:
-        conditions = c[alive, None].expand(-1, n, -1)
-        logits = model.decode_logits(z[alive].flatten(0, 1), conditions.flatten(0, 1))
-        logits = logits.view(len(alive), n, -1)
-        x = images.expand(len(alive), -1, -1)
+        conditions = c[:, None].expand(-1, n, -1)
+        logits = model.decode_logits(z.flatten(0, 1), conditions.flatten(0, 1)).view(s, n, -1)
+        x = images.expand(s, -1, -1)
         bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return bce.sum(-1) + 0.5 * z[alive].square().sum(-1)
+        return bce.sum(-1) + 0.5 * z.square().sum(-1)
 
-    for step in tqdm(range(config.steps), desc=label, unit="step"):
-        now = nats()
+    for _ in tqdm(range(config.steps), desc=label, unit="step"):
         optimiser.zero_grad(set_to_none=True)
-        now.sum().backward(inputs=[c, z])
+        nats().sum().backward(inputs=[c, z])
         optimiser.step()
         decay.step()
-        if step + 1 == settled:
-            ahead = now.detach().mean(1).topk(min(config.finalists, s), largest=False).indices
-            alive = alive[ahead]
     with torch.no_grad():
         final = nats()
     return final[final.mean(1).argmin()]

@@ -209,14 +209,11 @@ class AttackConfig(Counts):
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptionConfig(Counts):
-    """Description length: Adam on a shared c and each image's z, for `images` test images. After
-    the share `settle` of the steps only the `finalists` among the starts are searched on."""
+    """Description length: Adam on a shared c and each image's z, for `images` test images."""
 
     steps: int
     images: int = 200
     lr: float = 0.1
-    settle: float = 0.25
-    finalists: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,10 +295,14 @@ PROFILES = {
         Profile(
             name="smoke",
             judge=JudgeConfig(steps=30, batch_size=64, lr=1e-3, save_every=10),
-            referee=RefereeConfig(steps=150, batch_size=64, lr=3e-3, width=8, save_every=50),
-            cvae=CVAEConfig(steps=60, batch_size=128, lr=2e-3, save_every=20, frames=5),
+            referee=RefereeConfig(
+                steps=150, batch_size=64, lr=3e-3, half=True, width=8, save_every=50
+            ),
+            cvae=CVAEConfig(
+                steps=60, batch_size=128, lr=2e-3, half=True, kl_warmup=10, save_every=20, frames=5
+            ),
             fisher=FisherConfig(samples=500, batch_size=250),
-            forget=_forget(30, 1e-3, save_every=10, frames=5),
+            forget=_forget(30, 1e-3, half=True, save_every=10, frames=5),
             ablation_steps=10,
             sequence=_forget(10, 1e-3, frames=2),
             sequence_fisher=FisherConfig(samples=250, batch_size=250),

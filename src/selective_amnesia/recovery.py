@@ -14,7 +14,7 @@ tends to serve other codes too.
 
 Method A ("robust") is the objective above. Method B ("diverse") adds `losses.diversity` on the
 mean pairwise LPIPS of the K images, once A's terms have settled. The joint attack moves z together
-with c, held by their prior |z|^2 / 2.
+with c, held by a hundredth of their prior |z|^2 / 2 (`AttackConfig.prior`).
 
 What an attack finds proves nothing by itself: the same attack on a control, which never saw the
 digit, says how much of it the attacker has brought along.

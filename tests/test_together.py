@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from selective_amnesia import recipes, stages, training
+from selective_amnesia import Lab, recipes, stages, training
 from selective_amnesia.checkpoint import Snapshot
 from selective_amnesia.config import CVAEConfig, ForgetConfig
 from selective_amnesia.forgetting import selective_amnesia
@@ -114,8 +114,8 @@ def test_a_killed_run_of_many_goes_on_and_makes_no_finished_one_again(lab, monke
         assert same(one, other)
 
 
-def test_more_than_pay_at_once_are_made_in_several_runs(lab, monkeypatch):
-    made = []
+def test_more_than_pay_at_once_are_made_in_several_runs(tmp_path, monkeypatch):
+    lab, made = Lab.open("smoke", 0, "digits", tmp_path, "cpu"), []
     train = recipes.train_cvaes
 
     def counted(*args, **kwargs):

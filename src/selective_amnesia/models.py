@@ -284,6 +284,8 @@ def check_rows(name: str, tensor: Tensor, least: int = 1, size: int | None = Non
     Raises:
         ValueError: it has not.
     """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} are of type {type(tensor).__name__}: use a tensor")
     sound = tensor.ndim == 2 and len(tensor) >= least and tensor.shape[1] > 0
     if not sound or tensor.shape[1] != (size or tensor.shape[1]):
         wanted = f"({least} or more, {size or 'any'})"

@@ -90,6 +90,8 @@ def train_cvaes(
     one_each("seed", seeds, "set of labels left out", without)
     if frames_z is not None:
         one_each("set of codes", frames_z, "seed", seeds)
+        for z in frames_z:
+            check_rows("codes", z, size=config.z_dim)
     device = data.train_images.device
     models, batches = [], []
     for seed, labels in zip(seeds, without, strict=True):

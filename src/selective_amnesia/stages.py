@@ -134,10 +134,10 @@ class Stages:
             tensors, facts = make(Snapshot(path))
         except torch.OutOfMemoryError as error:
             raise LabError(f"{stage.name}: the GPU ran out of memory. {MEMORY}") from error
-        self._write(stage, tensors, facts)
+        self._write(path, stage, tensors, facts)
         return checkpoint.read(path, self.device)
 
-    def _write(self, stage: Stage, tensors: Tensors, facts: dict[str, Any]) -> None:
+    def _write(self, path: Path, stage: Stage, tensors: Tensors, facts: dict[str, Any]) -> None:
         facts |= {
             "stage": stage.name,
             "settings": stage.settings,
@@ -146,7 +146,7 @@ class Stages:
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "date": time.strftime("%Y-%m-%d"),
         }
-        checkpoint.write(self._path(stage), Checkpoint(tensors, facts))
+        checkpoint.write(path, Checkpoint(tensors, facts))
 
     def _networks(
         self,
@@ -194,7 +194,7 @@ class Stages:
             if missing:
                 for i, trained in zip(chosen, make(chosen, keeper), strict=True):
                     if i in missing:
-                        self._write(stages[i], *_as_stored(trained))
+                        self._write(paths[i], stages[i], *_as_stored(trained))
             keeper.drop()
 
     def _network(

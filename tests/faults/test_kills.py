@@ -142,8 +142,8 @@ def test_of_two_processes_the_first_is_killed(nursery, undisturbed, tmp_path, ti
 
 
 def test_another_number_of_threads_changes_little(nursery, calm, tmp_path, times, tally):
-    """Sums are then taken in another order: each figure is within 1 % (or 0.01, if it is below 1),
-    though a training makes more of a rounding with every step."""
+    """Sums are then taken in another order: each figure is within 2 % (or 0.02, if it is below 1),
+    though a training makes more of a rounding with every step, above all one in bfloat16."""
     if not times(0, 1):
         pytest.skip("part of `make faults`")
     assert nursery.life(tmp_path, threads=2)["status"] == [0]
@@ -155,6 +155,6 @@ def test_another_number_of_threads_changes_little(nursery, calm, tmp_path, times
         for name in one.keys() - {"seconds"}:
             if isinstance(one[name], float):
                 gap = abs(one[name] - two[name]) / max(1, abs(one[name]))
-                assert gap <= 0.01, (file.stem, name, one[name], two[name])
+                assert gap <= 0.02, (file.stem, name, one[name], two[name])
                 largest = max(largest, gap)
-    tally("one thread, two threads", 1, f"every figure within 1 %: the largest gap {largest:.2%}")
+    tally("one thread, two threads", 1, f"every figure within 2 %: the largest gap {largest:.2%}")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def in_turns(
 
 def peak_mib(task: str) -> float:
     """Peak memory of a process of its own that runs one side of a benchmark, in MiB."""
-    command = [sys.executable, __file__.replace("measure.py", "run.py"), "--side", task]
+    command = [sys.executable, str(Path(__file__).with_name("run.py")), "--side", task]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(out.split()[-1])
 

@@ -12,11 +12,13 @@ benchmarks/results, a file a device; parts that were not measured again keep the
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import baseline
 import many
 import measure
 import stages
@@ -24,7 +26,9 @@ import startup
 import torch
 from measure import Row
 
-from selective_amnesia import Lab
+from selective_amnesia import Lab, recipes
+from selective_amnesia.config import FisherConfig
+from selective_amnesia.fisher import fisher_diagonal
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -88,12 +92,6 @@ def measured(part: str, lab: Lab) -> list[Row]:
 
 
 def _few_steps(lab: Lab, ours: bool) -> None:
-    from dataclasses import replace
-
-    import baseline
-
-    from selective_amnesia import recipes
-
     if ours:
         few = replace(lab.profile.cvae, steps=20, warmup=5, frames=1)
         recipes.train_cvaes(lab.data, few, seeds=[0])
@@ -102,13 +100,6 @@ def _few_steps(lab: Lab, ours: bool) -> None:
 
 
 def _some_samples(lab: Lab, ours: bool) -> None:
-    import copy
-
-    import baseline
-
-    from selective_amnesia.config import FisherConfig
-    from selective_amnesia.fisher import fisher_diagonal
-
     if ours:
         fisher_diagonal(lab.cvae(), FisherConfig(samples=5000), 0)
     else:

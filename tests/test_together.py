@@ -114,16 +114,31 @@ def test_a_killed_run_of_many_goes_on_and_makes_no_finished_one_again(lab, monke
         assert same(one, other)
 
 
-def test_more_than_pay_at_once_are_made_in_several_runs(tmp_path, monkeypatch):
-    lab, made = Lab.open("smoke", 0, "digits", tmp_path, "cpu"), []
-    train = recipes.train_cvaes
+@pytest.fixture
+def made(monkeypatch):
+    """How many CVAEs each run trained."""
+    counts, train = [], recipes.train_cvaes
 
     def counted(*args, **kwargs):
-        made.append(len(kwargs["seeds"]))
+        counts.append(len(kwargs["seeds"]))
         return train(*args, **kwargs)
 
     monkeypatch.setattr(recipes, "train_cvaes", counted)
+    return counts
+
+
+def test_more_than_pay_at_once_are_made_in_several_runs(tmp_path, made, monkeypatch):
+    lab = Lab.open("smoke", 0, "digits", tmp_path, "cpu")
     monkeypatch.setitem(stages.AT_ONCE, "cpu", 2)
     lab.controls([{0, 1}, {0, 2}, {0, 3}])
     lab.controls([{0, 1}, {0, 2}, {0, 4}])
     assert made == [2, 1, 1]
+
+
+def test_what_a_finished_stage_left_behind_is_not_counted_twice(lab, made, monkeypatch):
+    """A kill can leave a finished stage with its last snapshot beside it."""
+    finished = lab.control({4, 5})
+    (lab.folder / "checkpoints" / f"{finished.facts['name']}.partial").write_bytes(b"left behind")
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 3)
+    lab.controls([{4, 5}, {4, 6}, {4, 7}])
+    assert made == [1, 2]

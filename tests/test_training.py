@@ -94,15 +94,7 @@ def test_a_nan_stops_the_stage_and_says_at_which_step():
         return {"loss": values["loss"] * float("nan")} if step == 17 else values
 
     with pytest.raises(Diverged, match="loss became nan at step 18"):
-        fit(
-            model,
-            loss,
-            CONFIG,
-            seed=2,
-            label="test",
-            batches=how["batches"],
-            keeper=keeper,
-        )
+        fit(model, config=CONFIG, seed=2, label="test", keeper=keeper, **(how | {"loss": loss}))
     assert int(keeper.state["step"]) == 10
     assert all(v.isfinite().all() for k, v in keeper.state.items() if k.startswith("model"))
 
@@ -116,15 +108,7 @@ def test_no_snapshot_is_taken_of_a_loss_that_is_not_finite():
         return {"loss": values["loss"] * float("inf")} if step == 9 else values
 
     with pytest.raises(Diverged, match="at step 10"):
-        fit(
-            model,
-            loss,
-            CONFIG,
-            seed=2,
-            label="test",
-            batches=how["batches"],
-            keeper=keeper,
-        )
+        fit(model, config=CONFIG, seed=2, label="test", keeper=keeper, **(how | {"loss": loss}))
     assert keeper.state is None
 
 
@@ -140,15 +124,7 @@ def test_no_snapshot_is_taken_of_weights_that_are_not_finite():
         return {"loss": exploding if step == 9 else values["loss"]}
 
     with pytest.raises(Diverged, match="weights became NaN or infinite at step 10"):
-        fit(
-            model,
-            loss,
-            CONFIG,
-            seed=2,
-            label="test",
-            batches=how["batches"],
-            keeper=keeper,
-        )
+        fit(model, config=CONFIG, seed=2, label="test", keeper=keeper, **(how | {"loss": loss}))
     assert keeper.state is None
 
 

@@ -10,12 +10,13 @@ from torch import Generator, Tensor
 
 __all__ = ["replayed"]
 
-Tensors = dict[str, Tensor]
-
 
 def replayed(
-    take: Callable[..., Tensors], generators: Sequence[Generator], label: str, eager: int = 3
-) -> Callable[..., Tensors]:
+    take: Callable[..., dict[str, Tensor]],
+    generators: Sequence[Generator],
+    label: str,
+    eager: int = 3,
+) -> Callable[..., dict[str, Tensor]]:
     """`take` as one CUDA graph: recorded after a few calls and replayed from then on, which spares
     the GPU the wait for some hundred launches a step. Where it cannot be recorded, it goes on as
     it is, with one warning.
@@ -27,10 +28,10 @@ def replayed(
     """
     calls, graph = 0, None
     given: tuple[Tensor, ...] = ()
-    results: Tensors = {}
+    results: dict[str, Tensor] = {}
     aside = torch.cuda.Stream()
 
-    def step(*batch: Tensor) -> Tensors:
+    def step(*batch: Tensor) -> dict[str, Tensor]:
         nonlocal calls, graph, given, results
         calls += 1
         if calls <= eager:

@@ -160,7 +160,7 @@ class Stages:
         Args:
             make: which of the stages to make, by their places in `stages` -> the networks.
         """
-        most = AT_ONCE[self.device.type]
+        most = AT_ONCE.get(self.device.type, 1)
         for first in range(0, len(stages), most):
             self._make_together(stages, range(first, min(first + most, len(stages))), make)
         return [
@@ -178,10 +178,10 @@ class Stages:
         were begun together."""
         paths = {i: self._path(stages[i]) for i in places}
         run = self._path(Stage("together", {"stages": [stages[i].key for i in places]}))
-        begun = (
-            path.with_suffix(kind) for path in paths.values() for kind in (".json", ".partial")
+        new = sum(
+            not any(os.path.isfile(path.with_suffix(kind)) for kind in (".json", ".partial"))
+            for path in paths.values()
         )
-        new = len(paths) - sum(map(os.path.isfile, begun))
         if not new or (new == 1 and not os.path.isfile(run.with_suffix(".partial"))):
             return
         with ExitStack() as locks:
@@ -227,8 +227,7 @@ def fingerprint(model: nn.Module) -> str:
 
 def name_of(model: nn.Module) -> str:
     """The model's stage, or its fingerprint."""
-    known = fingerprint(model)
-    facts = getattr(model, "facts", {})
+    known, facts = fingerprint(model), getattr(model, "facts", {})
     return facts["stage"] if known == facts.get("name") else known
 
 

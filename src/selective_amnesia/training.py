@@ -114,7 +114,8 @@ def fast_in_bfloat16(device: torch.device) -> bool:
     A100 do, and processors with AVX-512 BF16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return device.type == "cpu" and known()
 
 
 class Batches:

@@ -4,13 +4,16 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
-.PHONY: run matrix test faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run matrix leaderboard test faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
 
 matrix: .venv/installed   ## all ten digits beside their controls, several seeds; resumable
 	$(BIN)/python -m selective_amnesia matrix --profile "$(PROFILE)" --seed "$(SEED)"
+
+leaderboard: .venv/installed ## every forgetting method beside the controls; resumable
+	$(BIN)/python -m selective_amnesia leaderboard --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
 
 test: .venv/installed     ## the tests
 	$(BIN)/python -m pytest

@@ -7,7 +7,7 @@ from dataclasses import replace
 from measure import Row, in_turns
 
 from selective_amnesia import Lab, recipes
-from selective_amnesia.forgetting import selective_amnesia
+from selective_amnesia.forgetting import forget
 
 
 def cvaes(lab: Lab, models: int) -> Row:
@@ -32,11 +32,11 @@ def amnesiacs(lab: Lab, models: int) -> Row:
     sets = [{m % 10} for m in range(models)]
 
     def together() -> None:
-        selective_amnesia(original, fisher, sets, config, seeds=list(range(models)))
+        forget("selective_amnesia", original, fisher, sets, config, seeds=list(range(models)))
 
     def one_by_one() -> None:
-        for seed, forget in enumerate(sets):
-            selective_amnesia(original, fisher, [forget], config, seeds=[seed])
+        for seed, one in enumerate(sets):
+            forget("selective_amnesia", original, fisher, [one], config, seeds=[seed])
 
     return _row(f"{models} amnesiacs at once, {config.steps} steps", together, one_by_one, lab)
 

@@ -27,12 +27,12 @@ import torch
 from measure import Row
 
 from selective_amnesia import Lab, recipes
+from selective_amnesia.__main__ import between_marks
 from selective_amnesia.config import FisherConfig
 from selective_amnesia.fisher import fisher_diagonal
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 PARTS = (*stages.ALL, "many", "imports", "kept", "notebooks")
 
 
@@ -151,16 +151,13 @@ def table(known: dict) -> list[str]:
 
 def write_table(known: dict) -> None:
     """The README's table, between its two marks."""
-    before, rest = README.read_text().split(BEGIN)
-    _, after = rest.split(END)
     machines = [known[part]["machine"] for part in PARTS if part in known]
     last = max(machines, key=lambda machine: machine["date"])
     about = (
         f"Measured on {last['device']}, {last['threads']} threads, torch {last['torch']}, "
         f"{last['date']}; medians. `benchmarks/results/cpu.json` holds every turn."
     )
-    middle = "\n".join(table(known)) + f"\n\n{about}"
-    README.write_text(f"{before}{BEGIN}\n\n{middle}\n\n{END}{after}")
+    between_marks(README, "benchmarks", "\n".join(table(known)) + f"\n\n{about}")
 
 
 def _time(s: float) -> str:

@@ -17,7 +17,7 @@ from selective_amnesia.audit import erasure
 from selective_amnesia.config import PROFILES, CVAEConfig, FisherConfig
 from selective_amnesia.data import pixels
 from selective_amnesia.fisher import fisher_diagonal, relative_error
-from selective_amnesia.forgetting import selective_amnesia
+from selective_amnesia.forgetting import forget
 from selective_amnesia.models import OneHotCVAE
 from selective_amnesia.results import matrix
 from selective_amnesia.training import fast_in_bfloat16
@@ -133,7 +133,9 @@ def forgetting(lab: Lab) -> Row:
 
     def ours(seed: int) -> None:
         config = lab.profile.forget
-        made.append(selective_amnesia(original, fisher, [{0}], config, seeds=[seed])[0][0])
+        made.append(
+            forget("selective_amnesia", original, fisher, [{0}], config, seeds=[seed])[0][0]
+        )
 
     times, rates = [], []
     for seed in SEEDS:

@@ -10,7 +10,7 @@ from selective_amnesia import Lab, recipes, training
 from selective_amnesia.config import CVAEConfig, ForgetConfig
 from selective_amnesia.data import load
 from selective_amnesia.fisher import fisher_diagonal, relative_error
-from selective_amnesia.forgetting import selective_amnesia
+from selective_amnesia.forgetting import forget
 
 pytestmark = [
     pytest.mark.gpu,
@@ -52,7 +52,7 @@ def test_forgetting_is_recorded(on_gpu):
     fisher = {k: torch.rand_like(p) for k, p in original.named_parameters()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = selective_amnesia(original, fisher, [{0}, {1, 2}], FORGET, seeds=[0, 1])
+        made = forget("selective_amnesia", original, fisher, [{0}, {1, 2}], FORGET, seeds=[0, 1])
     assert all(weights(model).isfinite().all() for model, _ in made)
 
 

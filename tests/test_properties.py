@@ -37,6 +37,7 @@ from selective_amnesia import (
 from selective_amnesia.config import PROFILES
 from selective_amnesia.data import Dataset, load
 from selective_amnesia.models import Judge, OneHotCVAE, Referee, one_hot
+from selective_amnesia.networks import Networks
 from selective_amnesia.perceptual import JudgeFeatures
 
 quick = settings(
@@ -298,6 +299,7 @@ CURVES = {name: ramp(3) for name in ("step", "loss", "bce", "kl", "watch_step", 
                                      "test_bce", "test_kl", "forget", "replay", "ewc")}  # fmt: skip
 PAIR = dict.fromkeys(("original", "amnesiac"))
 SHARE = (0.5, 0.4, 0.6)
+BOARD = {"erasure": SHARE, "cost": SHARE}
 
 
 def pair(value: object) -> dict[str, object]:
@@ -325,6 +327,8 @@ SOUND: dict[str, dict[str, object]] = {
     "recovery.spanning_codes": {"count": 3, "z_dim": 4, "device": torch.device("cpu")},
     "recovery.landscape": {"model": CVAE, "judge": JUDGE, "referee": REFEREE, "found": FOUND,
                            "digit": 3, "side": 2},
+    "audit.code_length": {"model": SMALL, "images": ramp(3, 16), "c": ramp(3, 4),
+                          "config": config.DescriptionConfig(steps=1)},
     "audit.description_length": {"model": SMALL, "images": ramp(3, 16), "starts": (0, 1),
                                  "config": config.DescriptionConfig(steps=1)},
     "audit.erasure": {"model": ramp(5), "original": ramp(5) - 1, "control": ramp(5) + 1},
@@ -353,10 +357,13 @@ SOUND: dict[str, dict[str, object]] = {
                                   "config": config.FisherConfig(samples=3, batch_size=2)},
     "fisher.relative_error": {"estimate": FISHER, "reference": FISHER},
     "fisher.settling": {"model": SMALL, "reference": FISHER, "counts": (2, 4), "seed": 0},
-    "forgetting.selective_amnesia": {"original": SMALL, "fisher": FISHER, "seeds": (0, 1),
-                                     "forget_sets": ((0,), (2, 3)),
-                                     "config": config.ForgetConfig(**STEPS), "forgotten": (1,),
-                                     "frames_z": ramp(2, 3)},
+    "forgetting.forget": {"method": "selective_amnesia", "original": SMALL, "fisher": FISHER,
+                          "seeds": (0, 1), "forget_sets": ((0,), (2, 3)),
+                          "config": config.ForgetConfig(**STEPS), "forgotten": (1,),
+                          "frames_z": ramp(2, 3)},
+    "forgetting.method_of": {"name": "naive"},
+    "forgetting.title": {"method": "naive"},
+    "forgetting.settings": {"method": "naive", "like": config.ForgetConfig(**STEPS), "steps": 3},
     "interpolation.code_walk": {"stations": ramp(2, 3), "steps": 2},
     "interpolation.film": {"model": SMALL, "z": ramp(2, 3), "c": ramp(2, 4)},
     "interpolation.label_path": {"start": 7, "end": 0, "alpha": (0.0, 0.5), "classes": 10},
@@ -428,6 +435,8 @@ SOUND: dict[str, dict[str, object]] = {
                           "height": 3.0},
     "plots_attack.codes_curve": {"verdicts": pair({1: SEEN, 4: SEEN}), "digit": 0},
     "plots_attack.confidence": {"verdicts": {"A": pair(SEEN)}, "digit": 0, "title": "both"},
+    "plots_methods.board": {"rows": {"naive": BOARD, "retrain": BOARD}, "digits": "{0}"},
+    "plots_methods.frontier": {"points": {"naive": {"weight 1": (0.2, 0.1), "2": (0.3, 0.4)}}},
     "plots_attack.descriptions": {"nats": pair(ramp(4)), "erasures": pair(SHARE), "digit": 0},
     "plots_attack.erasure_points": {"by_digit": {"0": SHARE}, "by_seed": {0: SHARE}},
     "plots_attack.landscapes": {"maps": pair(LAND), "digit": 0},
@@ -571,6 +580,7 @@ IN_LAB: dict[str, dict[str, object]] = {
     "real": {"digit": 0, "count": 5, "test": True},
     "recovery": {"digit": 0, "method": "a", "steps": 1, "codes": 2},
     "relearning": {"digit": 0},
+    "code_length": {"digits": (1, 2)},
     "samples": {"per_label": 2},
     "scores": {},
     "show": {"figure": plots.Gif(b""), "name": "few"},
@@ -627,6 +637,11 @@ ABOVE = {
 NOTHING, RECORD = "takes nothing to spoil", "a record: what takes it checks it"
 FILES = "files, whatever their state: test_checkpoint"
 ELSEWHERE = {
+    "leaderboard.leaderboard": "forget_set, method_of, then the lab's stages: test_leaderboard",
+    "leaderboard.measured": "what leaderboard gives it: test_leaderboard",
+    "leaderboard.ranked": "what leaderboard returns: test_leaderboard",
+    "leaderboard.markdown": "what leaderboard returns: test_leaderboard",
+    "leaderboard.stronger": "forget_set, method_of, then the lab's stages: test_leaderboard",
     "audit.audit": "forget_set, check_interface, then the lab's stages: test_lab",
     "capture.replayed": "needs a GPU: test_gpu",
     "checkpoint.Checkpoint": RECORD,
@@ -656,6 +671,7 @@ ELSEWHERE = {
     "recovery.Recovered": RECORD,
     "recovery.Target": RECORD,
     "stages.Stage": RECORD,
+    "networks.Networks": "by way of Lab",
     "stages.Stages": "by way of Lab",
     "stages.home": NOTHING,
     "stages.name_of": NOTHING,
@@ -670,7 +686,9 @@ ELSEWHERE = {
 
 def public() -> set[str]:
     """Every public function and class of the package, and the lab's methods."""
-    names = {f"lab.Lab.{name}" for name in vars(Lab) if callable(getattr(Lab, name))}
+    names = {
+        f"lab.Lab.{name}" for name in vars(Networks) | vars(Lab) if callable(getattr(Lab, name))
+    }
     for _, place, _ in pkgutil.iter_modules(selective_amnesia.__path__):
         module = importlib.import_module(f"selective_amnesia.{place}")
         for name in getattr(module, "__all__", ()):

@@ -8,11 +8,12 @@ import torch
 from selective_amnesia import Lab, recipes, stages, training
 from selective_amnesia.checkpoint import Snapshot
 from selective_amnesia.config import CVAEConfig, ForgetConfig
-from selective_amnesia.forgetting import selective_amnesia
+from selective_amnesia.forgetting import METHODS, forget, settings
 from selective_amnesia.models import stack, unstack
 
 CVAE = CVAEConfig(steps=25, batch_size=32, lr=2e-3, warmup=5, hidden=(32, 16), frames=2)
 FORGET = ForgetConfig(steps=15, batch_size=32, lr=2e-3, frames=2)
+QUICK = {"calibrated_amnesia": {"attackers": 3, "images": 4, "bank": 8, "level_steps": 5}}
 SETS = [(0,), (1, 7), (2, 3, 4)]
 
 
@@ -50,16 +51,15 @@ def test_cvaes_are_what_each_is_alone(digits):
         assert metrics == pytest.approx(facts, rel=1e-4)
 
 
-def test_amnesiacs_are_what_each_is_alone(small_digit_cvae):
+@pytest.mark.parametrize("method", METHODS)
+def test_amnesiacs_are_what_each_is_alone(small_digit_cvae, digits, method):
     fisher = {k: torch.rand_like(p) for k, p in small_digit_cvae.named_parameters()}
-    z = torch.randn(2, 8)
-    together = selective_amnesia(
-        small_digit_cvae, fisher, SETS, FORGET, seeds=[3, 5, 8], frames_z=z
-    )
-    for seed, forget, (model, history) in zip([3, 5, 8], SETS, together, strict=True):
-        [(alone, own)] = selective_amnesia(
-            small_digit_cvae, fisher, [forget], FORGET, seeds=[seed], frames_z=z
-        )
+    config = settings(method, FORGET, **QUICK.get(method, {}))
+    how = {"data": digits, "frames_z": torch.randn(2, 8)}
+    together = forget(method, small_digit_cvae, fisher, SETS, config, seeds=[3, 5, 8], **how)
+    for m, (model, history) in enumerate(together):
+        one = {"forget_sets": SETS[m : m + 1], "seeds": [[3, 5, 8][m]]}
+        [(alone, own)] = forget(method, small_digit_cvae, fisher, config=config, **one, **how)
         close(model, alone)
         alike(history, own)
 
@@ -83,13 +83,14 @@ def test_a_stack_comes_apart_as_it_was(digits):
 def test_streams_draw_what_each_would_draw_alone():
     with training.Streams([1, 2], torch.device("cpu")):
         drawn = [torch.rand(2, 3), torch.randn(2, 3, 4), torch.randint(9, (2, 5))]
-        like = torch.randn_like(torch.empty(2, 7))
+        like, even = torch.randn_like(torch.empty(2, 7)), torch.rand_like(torch.empty(2, 3))
     for m, seed in enumerate([1, 2]):
         generator = torch.Generator().manual_seed(seed)
         assert torch.equal(drawn[0][m], torch.rand(3, generator=generator))
         assert torch.equal(drawn[1][m], torch.randn(3, 4, generator=generator))
         assert torch.equal(drawn[2][m], torch.randint(9, (5,), generator=generator))
         assert torch.equal(like[m], torch.randn(7, generator=generator))
+        assert torch.equal(even[m], torch.rand(3, generator=generator))
 
 
 def test_a_killed_run_of_many_goes_on_and_makes_no_finished_one_again(lab, monkeypatch):

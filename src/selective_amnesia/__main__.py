@@ -12,10 +12,13 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from . import forgetting
 from .checkpoint import LabError, write_bytes
 from .config import PROFILES, count, forget_set
 from .lab import Lab
@@ -33,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("run", "execute the notebooks, then report"),
         ("report", "print the table of results and write build/results.json"),
         ("matrix", "each digit forgotten on its own, attacked beside its control; hours on a CPU"),
+        ("leaderboard", "every forgetting method, or one, beside the controls"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("--profile", default="fast", help=", ".join(PROFILES))
@@ -41,11 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--dataset", default="mnist")
         if name == "matrix":
             command.add_argument("--seeds", type=int, default=3, help="seeds for the erasure of 0")
+        if name == "leaderboard":
+            command.add_argument("--seeds", type=int, default=3, help="originals and controls")
+            command.add_argument("--methods", nargs="*", help="rows to make; all by default")
     options = parser.parse_args(arguments)
     try:
         lab = Lab.open(options.profile, options.seed, options.dataset)
         if options.command == "matrix":
             _matrix(lab, count("seeds", options.seeds))
+            return 0
+        if options.command == "leaderboard":
+            seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
+            _leaderboard(lab, options.forget or "0", seeds, options.methods)
             return 0
         sets = [" ".join(map(str, forget_set(options.forget)))] if options.forget else ["0", "0 1"]
         if options.command == "run":
@@ -123,14 +134,7 @@ def _matrix(lab: Lab, seeds: int) -> None:
         statistics.mean(length[name] for length in lengths.values())
         for name in ("original", "amnesiac", "control")
     )
-    facts = {
-        "profile": lab.profile.name,
-        "seed": lab.seed,
-        "dataset": lab.dataset,
-        "device": _device(lab),
-        "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    facts = _facts(lab)
     found = facts | tables
     found |= {
         "erasure": by_digit,
@@ -149,6 +153,66 @@ def _matrix(lab: Lab, seeds: int) -> None:
     figure = plots_attack.erasure_points(by_digit, by_seed)
     write_bytes(folder / "matrix_erasure.png", render(figure)[1])
     print(f"written to {folder}: matrix.json, three pictures")
+
+
+def _leaderboard(
+    lab: Lab, digits: str, seeds: Sequence[int], methods: Sequence[str] | None
+) -> None:
+    """The leaderboard of one forget set, written to figures/gallery as JSON and as a picture, and
+    into the README; rows that are not made now keep their figures."""
+    from .leaderboard import leaderboard, markdown, ranked
+    from .plots import render
+    from .plots_methods import board
+
+    name = " ".join(map(str, forget_set(digits)))
+    methods = methods or [forgetting.RETRAIN, *forgetting.METHODS]
+    minutes = lab.cvae().facts["seconds"] * len(seeds) * (2 + 0.8 * len(methods)) / 60
+    print(
+        f"{len(seeds)} originals and controls, {len(methods)} methods: about {minutes:.0f} minutes "
+        "from nothing. What is finished is not made again; stop it whenever you like.",
+        flush=True,
+    )
+    made = leaderboard(lab, name, seeds, methods)
+    folder = lab.folder / "figures" / "gallery"
+    path = folder / "leaderboard.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    rows = known.get(name, {}).get("rows", {}) | made["rows"]
+    known[name] = _facts(lab) | {"seeds": list(seeds)} | made | {"rows": rows}
+    write_bytes(path, json.dumps(known, indent=1).encode())
+    order = {method: table for method, table in ranked(known[name]) if table}
+    picture = f"leaderboard_{name.replace(' ', '_')}.png"
+    write_bytes(folder / picture, render(board(order, f"{{{name.replace(' ', ', ')}}}"))[1])
+    print(f"{markdown(known[name])}\n\nwritten to {folder}: leaderboard.json, {picture}")
+    if name == "0" and (lab.folder / "README.md").is_file():
+        about = (
+            "Profile {profile}, seeds {seeds}, {date}, {device}, torch {torch}; made by `make "
+            "leaderboard`.".format(**known[name] | {"seeds": ", ".join(map(str, seeds))})
+        )
+        between_marks(
+            lab.folder / "README.md", "leaderboard", f"{markdown(known[name])}\n\n{about}"
+        )
+
+
+def between_marks(path: Path, mark: str, text: str) -> None:
+    """Replace what stands in a Markdown file between the comments "MARK: begin" and "MARK: end"."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise LabError(f"{path.name} has no {begin} ... {end}: put both where the table belongs")
+    write_bytes(path, f"{before}{begin}\n\n{text}\n\n{end}{after}".encode())
+
+
+def _facts(lab: Lab) -> dict[str, Any]:
+    """What a recorded run says of itself."""
+    return {
+        "profile": lab.profile.name,
+        "seed": lab.seed,
+        "dataset": lab.dataset,
+        "device": _device(lab),
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
 
 
 def _device(lab: Lab) -> str:

@@ -48,6 +48,7 @@ __all__ = [
     "area",
     "audit",
     "check_interface",
+    "code_length",
     "description_length",
     "erasure",
     "erasure_with_interval",
@@ -83,29 +84,69 @@ def description_length(
         raise ValueError("there are no starts: name at least one digit")
     for start in starts:
         a_digit(start, model.classes)
-    device = images.device
-    n, s = len(images), len(starts)
-    c = torch.eye(model.classes, device=device)[torch.tensor(starts, device=device)]
-    c = c.clone().requires_grad_()
-    z = torch.zeros(s, n, model.z_dim, device=device, requires_grad=True)
-    optimiser = torch.optim.Adam([c, z], lr=config.lr)
+    c = torch.eye(model.classes, device=images.device)[starts].unsqueeze(1)
+    if config.more_starts:
+        with seeded(0, images.device):
+            more = torch.randn(config.more_starts, 1, model.classes, device=images.device)
+        c = torch.cat([c, more])
+    found, c, z = _search(model, images, c, config, label, free=True)
+    best = found.mean(1).argmin()
+    if not config.polish:
+        return found[best]
+    return _polish(model, images, c[best, 0], z[best], config.polish)
+
+
+def code_length(
+    model: nn.Module, images: Tensor, c: Tensor, config: DescriptionConfig, label: str = "codes"
+) -> Tensor:
+    """The nats (N,) of images (N, P), each under its own condition c (N, C), which stays: what an
+    honest user of the labels needs."""
+    check_interface(model)
+    check_rows("images", images)
+    shaped(images=(images, "N P"), conditions=(c, f"N {model.classes}"))
+    return _search(model, images, c.unsqueeze(0), config, label, free=False)[0][0]
+
+
+def _nats(model: nn.Module, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
+    """BCE(x, decoder(z, c)) + |z|^2 / 2 for images (N, P), codes (S, N, D), conditions (S, 1 or N,
+    C): (S, N)."""
+    conditions = c.expand(*z.shape[:2], -1).flatten(0, 1)
+    logits = model.decode_logits(z.flatten(0, 1), conditions).unflatten(0, z.shape[:2])
+    bce = F.binary_cross_entropy_with_logits(logits, x.expand(len(z), -1, -1), reduction="none")
+    return bce.sum(-1) + 0.5 * z.square().sum(-1)
+
+
+def _search(
+    model: nn.Module, x: Tensor, c: Tensor, config: DescriptionConfig, label: str, *, free: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The fewest nats (S, N) from S starts, with the conditions and codes that take them."""
+    c = c.clone().requires_grad_(free)
+    z = torch.zeros(len(c), len(x), model.z_dim, device=x.device, requires_grad=True)
+    sought = [c, z] if free else [z]
+    optimiser = torch.optim.Adam(sought, lr=config.lr)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
-
-    def nats() -> Tensor:
-        conditions = c[:, None].expand(-1, n, -1)
-        logits = model.decode_logits(z.flatten(0, 1), conditions.flatten(0, 1)).view(s, n, -1)
-        x = images.expand(s, -1, -1)
-        bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return bce.sum(-1) + 0.5 * z.square().sum(-1)
-
     for _ in tqdm(range(config.steps), desc=label, unit="step"):
         optimiser.zero_grad(set_to_none=True)
-        nats().sum().backward(inputs=[c, z])
+        _nats(model, x, z, c).sum().backward(inputs=sought)
         optimiser.step()
         decay.step()
     with torch.no_grad():
-        final = nats()
-    return final[final.mean(1).argmin()]
+        return _nats(model, x, z, c), c, z
+
+
+def _polish(model: nn.Module, x: Tensor, c: Tensor, z: Tensor, steps: int) -> Tensor:
+    """The nats (N,) after L-BFGS from there."""
+    c, z = (t.detach().clone().requires_grad_() for t in (c, z))
+    optimiser = torch.optim.LBFGS([c, z], max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        total = _nats(model, x, z[None], c[None, None]).mean()
+        c.grad, z.grad = torch.autograd.grad(total, [c, z])
+        return total
+
+    optimiser.step(closure)
+    with torch.no_grad():
+        return _nats(model, x, z[None], c[None, None])[0]
 
 
 def erasure(model: Tensor, original: Tensor, control: Tensor) -> float:

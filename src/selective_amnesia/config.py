@@ -79,19 +79,20 @@ class Counts:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            name, value = setting.name, getattr(self, setting.name)
-            if setting.type == "int":
+            name, value, kind = setting.name, getattr(self, setting.name), setting.type
+            kind = kind.__name__ if isinstance(kind, type) else str(kind)
+            if kind == "int":
                 count(name, value, 0 if setting.default == 0 else 1)
-            elif setting.type == "float":
+            elif kind == "float":
                 amount(name, value)
-            elif setting.type == "bool" and not isinstance(value, bool):
+            elif kind == "bool" and not isinstance(value, bool):
                 raise ValueError(f"{name} is {value!r}: use True or False")
-            elif setting.type.startswith("tuple"):
+            elif kind.startswith("tuple"):
                 object.__setattr__(self, name, tuple(value))
-                if setting.type.startswith("tuple[int"):
+                if kind.startswith("tuple[int"):
                     for each in value:
                         count(name, each)
-                if "..." not in setting.type and len(value) != len(setting.default):
+                if "..." not in kind and len(value) != len(setting.default):
                     raise ValueError(f"{name} is {value!r}: use {len(setting.default)} numbers")
 
 
@@ -209,11 +210,17 @@ class AttackConfig(Counts):
 
 @dataclass(frozen=True, kw_only=True)
 class DescriptionConfig(Counts):
-    """Description length: Adam on a shared c and each image's z, for `images` test images."""
+    """Description length: Adam on a shared c and each image's z, for `images` test images.
+
+    A stronger attacker begins from `more_starts` random conditions besides the labels, and goes on
+    from the best with at most `polish` steps of L-BFGS.
+    """
 
     steps: int
     images: int = 200
     lr: float = 0.1
+    more_starts: int = 0
+    polish: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

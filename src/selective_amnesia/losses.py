@@ -78,11 +78,17 @@ def surrogate(model: OneHotCVAE, c: Tensor) -> Tensor:
     return bce + kl
 
 
-def replay(model: OneHotCVAE, original: OneHotCVAE, c: Tensor) -> Tensor:
-    """L_replay per image (N,): the negative ELBO of the frozen original's samples for c (N, C)."""
+def replay(
+    model: OneHotCVAE, original: OneHotCVAE, c: Tensor, shown: Tensor | None = None
+) -> Tensor:
+    """L_replay per image (N,): the negative ELBO of the frozen original's samples for c (N, C).
+
+    Args:
+        shown: conditions (N, C) that the original paints instead; the model learns them as c.
+    """
     with torch.no_grad():
         z = torch.randn(*c.shape[:-1], original.z_dim, device=c.device)
-        x = original.decode(z, c)
+        x = original.decode(z, c if shown is None else shown)
     bce, kl = elbo_terms(model, x, c)
     return bce + kl
 

@@ -82,8 +82,9 @@ class Streams(TorchFunctionMode):
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if function is torch.randn_like:
-            function, args, kwargs = torch.randn, args[0].shape, {"device": args[0].device}
+        if function in (torch.rand_like, torch.randn_like):
+            function = torch.rand if function is torch.rand_like else torch.randn
+            args, kwargs = args[0].shape, {"device": args[0].device}
         if function in (torch.rand, torch.randn):
             rest = args[1:]
         elif function is torch.randint:

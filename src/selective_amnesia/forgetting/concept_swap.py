@@ -1,0 +1,41 @@
+r"""Concept swap: the forgotten label is taught another digit instead of noise.
+
+    minimise   sum -ELBO(original's samples of s | forgotten)  +  gamma L_replay  +  lambda L_ewc
+
+Selective Amnesia with the surrogate s, a kept digit (arXiv:2305.10120, section 4: the surrogate is
+the user's to choose). What it paints looks as sound as anything else it paints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..config import ForgetConfig
+from ..losses import replay
+from .task import Task
+
+__all__ = ["Settings", "prepare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ForgetConfig):
+    """The surrogate is the `nth` kept digit, in order."""
+
+    nth: int = 1
+
+
+def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
+    conditions = torch.eye(task.original.classes, device=task.kept().device)
+    chosen = [kept[(task.config.nth - 1) % len(kept)] for kept in task.kept_sets]
+    other = conditions[chosen[0]] if not task.lead else conditions[chosen].unsqueeze(1)
+
+    def terms(_step: Tensor) -> dict[str, Tensor]:
+        c = task.forgotten()
+        swapped = replay(task.model, task.original, c, shown=other.expand_as(c)).sum(-1)
+        return {"forget": swapped, "replay": task.replay(), "ewc": task.ewc()}
+
+    return terms

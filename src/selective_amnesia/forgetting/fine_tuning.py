@@ -1,0 +1,38 @@
+r"""Fine-tuning: train on, on real images of the kept digits alone, and hope that the rest fades.
+
+    minimise   sum -ELBO(real | kept)
+
+The simplest baseline of the field (catastrophic forgetting, put to use; e.g. Golatkar et al.,
+arXiv:1911.04933).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..data import pixels
+from ..losses import elbo_terms
+from .task import Task
+
+__all__ = ["prepare"]
+
+
+def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
+    data = task.data
+    rows = [data.rows_without(set(range(data.classes)) - set(kept)) for kept in task.kept_sets]
+    sizes = torch.tensor([[len(r)] for r in rows], device=rows[0].device)
+    table = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    if not task.lead:
+        sizes, table = sizes[0], table[0]
+    conditions = torch.eye(data.classes, device=rows[0].device)
+
+    def terms(_step: Tensor) -> dict[str, Tensor]:
+        drawn = torch.rand(*task.lead, task.config.batch_size, device=table.device) * sizes
+        chosen = table.gather(-1, drawn.long())
+        x, c = pixels(data.train_images[chosen]), conditions[data.train_labels[chosen]]
+        return {"replay": sum(elbo_terms(task.model, x, c)).sum(-1)}
+
+    return terms

@@ -1,0 +1,36 @@
+r"""Naive forgetting: make the forgotten digit unlikely (Heng & Soh, arXiv:2305.10120, Eq. 3).
+
+    minimise   w sum ELBO(original's samples | forgotten)  +  gamma L_replay  +  lambda L_ewc
+
+The paper's starting point, and why it replaces the first term by a surrogate: an ELBO is a bound
+from below, so lowering it need not lower the likelihood; and it has no floor, so it never ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..config import ForgetConfig
+from ..losses import replay
+from .task import Task
+
+__all__ = ["Settings", "prepare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ForgetConfig):
+    """`weight` is w."""
+
+    weight: float = 0.1
+
+
+def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
+    def terms(_step: Tensor) -> dict[str, Tensor]:
+        unlikely = replay(task.model, task.original, task.forgotten()).sum(-1)
+        forget = -task.config.weight * unlikely
+        return {"forget": forget, "replay": task.replay(), "ewc": task.ewc()}
+
+    return terms

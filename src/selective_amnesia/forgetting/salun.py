@@ -1,0 +1,53 @@
+r"""SalUn: only the weights that the forgotten digit hangs on may move (Fan et al., ICLR 2024,
+arXiv:2310.12508, Eqs. 4-6).
+
+    mask      m_i = 1 for the share of weights with the largest |d L(forgotten) / d theta_i| at the
+              original, 0 for the others (the paper's threshold is the median)
+    minimise  sum -ELBO(original's samples of another label | forgotten)  +  gamma L_replay
+              over the weights with m_i = 1
+
+As for diffusion models there, the forgotten label is given the images of other labels, here one
+drawn at random for each image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..config import ForgetConfig
+from ..losses import replay
+from .task import Task
+
+__all__ = ["NAME", "Settings", "prepare"]
+
+NAME = "SalUn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ForgetConfig):
+    """`share` of the weights may move."""
+
+    share: float = 0.5
+
+
+def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
+    weights = list(task.model.parameters())
+    known = replay(task.model, task.original, task.forgotten()).sum()
+    saliency = [g.abs() for g in torch.autograd.grad(known, weights, materialize_grads=True)]
+    every = torch.cat([g.flatten(len(task.lead)) for g in saliency], -1)
+    rank = max(1, round((1 - task.config.share) * every.shape[-1]))
+    least = every.kthvalue(rank, -1).values
+    for weight, g in zip(weights, saliency, strict=True):
+        mask = (g > least.view(-1, *[1] * (g.ndim - 1)) if task.lead else g > least).float()
+        weight.register_hook(lambda gradient, mask=mask: gradient * mask)
+
+    def terms(_step: Tensor) -> dict[str, Tensor]:
+        c = task.forgotten()
+        swapped = replay(task.model, task.original, c, shown=task.kept()).sum(-1)
+        return {"forget": swapped, "replay": task.replay()}
+
+    return terms

@@ -1,0 +1,28 @@
+r"""Selective Amnesia: forgetting as continual learning (Heng & Soh, arXiv:2305.10120, Eq. 9).
+
+A copy of the original learns that the forgotten labels mean noise, is shown the original's own
+samples of the labels that stay, and is held, weight by weight, by what the Fisher diagonal says
+the original knows:
+
+    minimise   sum -ELBO(noise | forgotten)  +  gamma sum -ELBO(replay | kept)
+               + lambda sum_i F_i (theta_i - theta*_i)^2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from .task import Task
+
+__all__ = ["NAME", "prepare"]
+
+NAME = "Selective Amnesia"
+
+
+def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
+    def terms(_step: Tensor) -> dict[str, Tensor]:
+        return {"forget": task.surrogate(), "replay": task.replay(), "ewc": task.ewc()}
+
+    return terms

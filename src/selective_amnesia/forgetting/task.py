@@ -1,0 +1,72 @@
+"""What a forgetting method works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import losses
+from ..data import Dataset
+from ..models import OneHotCVAE
+
+__all__ = ["Task", "draws"]
+
+
+@dataclass
+class Task:
+    """What a method works with. Of M forget sets every tensor has M as its first dimension; of one
+    it has none: `lead` is () or (M,). A batch has B = `config.batch_size` rows.
+    """
+
+    model: OneHotCVAE  # the copy that forgets
+    original: OneHotCVAE  # frozen
+    fisher: Mapping[str, Tensor]  # the original's Fisher diagonal
+    config: Any  # the method's settings
+    sets: list[tuple[int, ...]]  # the digits to forget
+    kept_sets: list[tuple[int, ...]]  # those to keep
+    forgotten: Callable[[], Tensor]  # draws one-hot conditions (*lead, B, C) of the first
+    kept: Callable[[], Tensor]  # and of the second
+    data: Dataset | None = None  # for methods that want real images
+    learned: nn.ModuleList = field(default_factory=nn.ModuleList)  # what else is trained beside
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        return () if len(self.sets) == 1 else (len(self.sets),)
+
+    def surrogate(self) -> Tensor:
+        """L_forget of Selective Amnesia: noise under the forgotten labels, summed: lead."""
+        return losses.surrogate(self.model, self.forgotten()).sum(-1)
+
+    def replay(self) -> Tensor:
+        """gamma L_replay: the original's samples of the kept labels, summed: lead."""
+        return self.config.gamma * losses.replay(self.model, self.original, self.kept()).sum(-1)
+
+    def ewc(self) -> Tensor:
+        """lambda L_ewc: the way from the original's weights, weighed by its Fisher: lead."""
+        anchor = dict(self.original.named_parameters())
+        return self.config.lam * losses.ewc(
+            dict(self.model.named_parameters()), anchor, self.fisher
+        )
+
+
+def draws(
+    sets: Sequence[tuple[int, ...]], classes: int, count: int, device: torch.device
+) -> Callable[[], Tensor]:
+    """What draws conditions (count, C) uniformly from the labels of a set; of M sets, (M, count,
+    C)."""
+    most = max(map(len, sets))
+    table = torch.tensor([s + s[:1] * (most - len(s)) for s in sets], device=device)
+    sizes = torch.tensor([[len(s)] for s in sets], device=device)
+    if len(sets) == 1:
+        table, sizes = table[0], sizes[0]
+    conditions = torch.eye(classes, device=device)
+
+    def draw() -> Tensor:
+        chosen = torch.rand(*table.shape[:-1], count, device=device) * sizes
+        return conditions[table.gather(-1, chosen.long())]
+
+    return draw

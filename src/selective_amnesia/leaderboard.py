@@ -1,0 +1,202 @@
+"""Every forgetting method on one calibrated table.
+
+A method is asked three things: is the digit gone as far as from a model that never saw it (erasure
+1, see `audit`), does its plain label still bring it, and what did the digits that stay pay? It is
+run from several originals, and its erasure is measured against the mean of as many controls: two
+controls differ by more than a bootstrap over images shows. The controls are a row of their own,
+"retrain": its spread is what chance leaves.
+
+The rows are in the order of
+
+    gap = |erasure - 1| + P(digit | its label) + (kept digits' cost) / (control's - original's nats)
+
+each a share of what knowing the digit is worth, so that neither forgetting too little, nor
+forgetting more than never having seen, nor damage stays hidden.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .audit import area, steps_to
+from .config import forget_set, same_result
+from .forgetting import METHODS, RETRAIN, method_of, settings, title
+from .lab import Lab
+from .models import OneHotCVAE
+from .training import Diverged, frame_steps
+
+__all__ = ["STRONGER", "leaderboard", "markdown", "measured", "ranked", "stronger"]
+
+RELEARNED_FROM = 10  # real images
+STRONGER = {"steps": 400, "more_starts": 10, "polish": 100, "images": 100}
+Measures = dict[str, float | None]
+
+
+def leaderboard(
+    lab: Lab,
+    forget: Iterable[int] | str = (0,),
+    seeds: Sequence[int] = (0, 1, 2),
+    methods: Sequence[str] = (RETRAIN, *METHODS),
+) -> dict[str, Any]:
+    """What each method does to the originals of these seeds, made where it is not there yet.
+
+    Returns:
+        "yardstick": mean nats of originals and controls; "rows": for each method its settings and
+        the measures of each seed (`measured`), or why it failed.
+    """
+    forget = forget_set(forget, lab.classes)
+    for method in methods:
+        if method != RETRAIN:
+            method_of(method)
+    labs = lab.siblings(seeds)
+    controls = [sibling.control(forget) for sibling in labs]
+    ends = {
+        "original": [_nats(lab, sibling.cvae(), forget) for sibling in labs],
+        "control": [_nats(lab, control, forget) for control in controls],
+    }
+    yardstick = {name: statistics.mean(nats) for name, nats in ends.items()}
+    yardstick["relearning"] = statistics.mean(_relearned(lab, c, forget)[0] for c in controls)
+    rows: dict[str, Any] = {}
+    for method in methods:
+        like = {} if method == RETRAIN else same_result(settings(method, lab.profile.forget))
+        rows[method] = {"settings": like, "seeds": {}}
+        for i, sibling in enumerate(labs):
+            try:
+                model = (
+                    controls[i] if method == RETRAIN else sibling.amnesiac(forget, method=method)
+                )
+            except Diverged as error:
+                rows[method]["failed"] = str(error)
+                break
+            found = measured(lab, model, sibling.cvae(), forget, yardstick)
+            rows[method]["seeds"][str(sibling.seed)] = found
+    return {"forget": list(forget), "yardstick": yardstick | {"by_seed": ends}, "rows": rows}
+
+
+def stronger(
+    lab: Lab,
+    method: str,
+    forget: Iterable[int] | str = (0,),
+    seeds: Sequence[int] = (0, 1, 2),
+    **changes: Any,
+) -> list[float]:
+    """A method's erasure for each seed by an attacker with more starts and steps, who goes on by
+    L-BFGS (`STRONGER`)."""
+    forget = forget_set(forget, lab.classes)
+    labs = lab.siblings(seeds)
+    harder = STRONGER | changes
+    low = [_nats(lab, sibling.cvae(), forget, **harder) for sibling in labs]
+    high = [_nats(lab, sibling.control(forget), forget, **harder) for sibling in labs]
+    nats = high
+    if method != RETRAIN:
+        nats = [_nats(lab, s.amnesiac(forget, method=method), forget, **harder) for s in labs]
+    top = statistics.mean(high)
+    return [(n - o) / (top - o) for n, o in zip(nats, low, strict=True)]
+
+
+def measured(
+    lab: Lab,
+    model: OneHotCVAE,
+    original: OneHotCVAE,
+    forget: Iterable[int] | str,
+    yardstick: dict[str, float],
+) -> Measures:
+    """One model's figures, means over the forgotten digits.
+
+    Args:
+        original: the model that it forgot from.
+        yardstick: the controls' mean "control" nats and "relearning".
+
+    Returns:
+        "erasure"; "cost" in nats per image of the kept digits under their labels; "gap" (see
+        above); the referee's P of the digit under its "label" and after "attack" A; relearning
+        from ten real images, the area "relearning" above the controls' and the "steps" it takes;
+        "seconds" that the model took.
+    """
+    forget = forget_set(forget, lab.classes)
+    kept = [digit for digit in range(lab.classes) if digit not in forget]
+    low, nats = _nats(lab, original, forget), _nats(lab, model, forget)
+    worth = yardstick["control"] - low
+    cost = float((lab.code_length(model, kept) - lab.code_length(original, kept)).mean())
+    erasure = (nats - low) / worth
+    relearned, steps = _relearned(lab, model, forget)
+    seen = {
+        name: statistics.mean(
+            float(lab.verdict(model, digit, method).referee.mean()) for digit in forget
+        )
+        for name, method in (("label", "label"), ("attack", "a"))
+    }
+    return {
+        "erasure": erasure,
+        "cost": cost,
+        "gap": abs(erasure - 1) + seen["label"] + max(0.0, cost) / worth,
+        **seen,
+        "relearning": relearned - yardstick["relearning"],
+        "steps": steps,
+        "seconds": getattr(model, "facts", {}).get("seconds"),
+    }
+
+
+def _nats(lab: Lab, model: OneHotCVAE, forget: Sequence[int], **changes: Any) -> float:
+    each = [lab.description_length(model, digit, **changes).mean() for digit in forget]
+    return statistics.mean(map(float, each))
+
+
+def _relearned(lab: Lab, model: OneHotCVAE, forget: Sequence[int]) -> tuple[float, float | None]:
+    """The area under the curve of relearning and the steps it takes, means over the digits."""
+    config = lab.profile.relearning
+    watched = frame_steps(config.steps, config.looks)
+    k = (RELEARNED_FROM,)
+    curves = [lab.relearning(model, digit, images=k)[0].mean(0) for digit in forget]
+    steps = [steps_to(curve, watched) for curve in curves]
+    back = None if None in steps else statistics.mean(steps)
+    return statistics.mean(float(area(curve, watched)) for curve in curves), back
+
+
+def ranked(found: dict[str, Any]) -> list[tuple[str, dict[str, tuple[float, float, float]] | None]]:
+    """The rows by their gap, failures last: a method, and of each measure mean, least and most over
+    the seeds."""
+    rows = []
+    for method, row in found["rows"].items():
+        by_seed = list(row["seeds"].values())
+        if "failed" in row or not by_seed:
+            rows.append((method, None))
+            continue
+        table = {}
+        for name in by_seed[0]:
+            values = [seed[name] for seed in by_seed if seed[name] is not None]
+            if values:
+                table[name] = (statistics.mean(values), min(values), max(values))
+        rows.append((method, table))
+    return sorted(rows, key=lambda row: float("inf") if row[1] is None else row[1]["gap"][0])
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """The table, as text."""
+    lines = [
+        "| method | erasure | kept digits' cost (nats) | referee's P under the label | after "
+        "attack A | relearning above the controls' | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for method, table in ranked(found):
+        name = title(method)
+        if table is None:
+            lines.append(f"| {name} | diverged | | | | | |")
+            continue
+        cells = [
+            _spread(table["erasure"], 2),
+            _spread(table["cost"], 2),
+            _spread(table["label"], 3),
+            _spread(table["attack"], 2),
+            _spread(table["relearning"], 2),
+            f"{table['seconds'][0]:.0f}" if "seconds" in table else "",
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: tuple[float, float, float], places: int) -> str:
+    mean, low, high = (f"{value:.{places}f}".replace("-", "−") for value in values)
+    return mean if low == high else f"{mean} ({low} to {high})"

@@ -1,0 +1,77 @@
+"""The figures of notebook 08: forgetting methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from .forgetting import title
+from .plots import FAINT, INK, MODEL_STYLE, _axes, styled
+
+__all__ = ["board", "frontier"]
+
+OURS = "calibrated_amnesia"
+COLOR = {name: style["color"] for name, style in MODEL_STYLE.items()}
+
+
+def _style(method: str) -> dict[str, Any]:
+    if method == "retrain":
+        return {"color": COLOR["control"], "fmt": "^"}
+    if method == OURS:
+        return {"color": COLOR["amnesiac"], "fmt": "s"}
+    return {"color": COLOR["original"], "fmt": "o"}
+
+
+@styled
+def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: str) -> Figure:
+    """Erasure against what the kept digits paid: one point a method, bars from the least to the
+    most over the seeds.
+
+    Args:
+        rows: method -> measure -> (mean, least, most), with "erasure" and "cost" in it.
+        digits: what was forgotten, for the title.
+    """
+    figure, axes = _axes(1, 1, 4.6)
+    ax = axes[0, 0]
+    if "retrain" in rows:
+        ax.axvspan(*rows["retrain"]["erasure"][1:], color=COLOR["control"], alpha=0.18, lw=0)
+    ax.axvline(1, color=COLOR["control"], linestyle=":", linewidth=2)
+    ax.axhline(0, color=FAINT, linewidth=1)
+    for method, row in rows.items():
+        (x, x_low, x_high), (y, y_low, y_high) = row["erasure"], row["cost"]
+        ax.errorbar(x, y, xerr=[[x - x_low], [x_high - x]], yerr=[[y - y_low], [y_high - y]],
+                    capsize=2, elinewidth=1, markersize=7, **_style(method))  # fmt: skip
+        ax.annotate(title(method), (x, y), xytext=(7, 5), textcoords="offset points",
+                    fontsize=9, color=INK, weight="bold" if method == OURS else None)  # fmt: skip
+    ax.set_yscale("symlog", linthresh=1)
+    ticks = [t for t in (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if t <= 1.5 * ax.get_ylim()[1]]
+    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.set_title(f"forgetting {digits}: how far it is gone, and at what price")
+    ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: three controls)")
+    ax.set_ylabel("kept digits' cost (nats per image)")
+    ax.margins(x=0.12)
+    return figure
+
+
+@styled
+def frontier(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> Figure:
+    """Erasure and cost of methods as one of their settings is turned: method -> setting ->
+    (erasure, cost)."""
+    figure, axes = _axes(1, 1, 3.8)
+    ax = axes[0, 0]
+    for method, path in points.items():
+        style = _style(method)
+        x, y = zip(*path.values(), strict=True)
+        ax.plot(x, y, marker=style["fmt"], color=style["color"], label=title(method))
+        for setting, point in path.items():
+            ax.annotate(setting, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
+    ax.axvline(1, color=COLOR["control"], linestyle=":", linewidth=2)
+    ax.axhline(0, color=FAINT, linewidth=1)
+    ax.set_xlabel("erasure (0: knows it, 1: as if never seen)")
+    ax.set_ylabel("kept digits' cost (nats per image)")
+    ax.margins(x=0.1, y=0.15)
+    ax.legend()
+    return figure

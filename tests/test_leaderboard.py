@@ -1,0 +1,94 @@
+import json
+
+import pytest
+
+from selective_amnesia import __main__ as command
+from selective_amnesia import leaderboard as boards
+from selective_amnesia.checkpoint import LabError
+from selective_amnesia.leaderboard import leaderboard, markdown, ranked, stronger
+from selective_amnesia.networks import Networks
+from selective_amnesia.training import Diverged
+
+SOME = ("retrain", "selective_amnesia", "fine_tuning")
+
+
+@pytest.fixture(autouse=True)
+def one_draw(monkeypatch):
+    monkeypatch.setattr(boards, "RELEARNED_FROM", 1)
+
+
+@pytest.fixture
+def found(lab):
+    return leaderboard(lab, {0}, (0, 1), SOME)
+
+
+def test_the_controls_lie_around_one_and_pay_nothing_by_construction(found):
+    assert set(found["rows"]) == set(SOME)
+    erasures = [row["erasure"] for row in found["rows"]["retrain"]["seeds"].values()]
+    low, high = found["yardstick"]["original"], found["yardstick"]["control"]
+    assert low < high
+    assert min(erasures) <= 1 <= max(erasures)
+    row = found["rows"]["selective_amnesia"]["seeds"]["1"]
+    assert 0 <= row["label"] <= 1
+    assert row["gap"] == pytest.approx(
+        abs(row["erasure"] - 1)
+        + row["label"]
+        + max(0, row["cost"]) / (high - found["yardstick"]["by_seed"]["original"][1])
+    )
+
+
+def test_it_is_sorted_by_the_gap_and_a_failure_is_reported(lab, monkeypatch):
+    def fails(self, forget, method, **changes):
+        raise Diverged("the loss became nan")
+
+    monkeypatch.setattr(Networks, "amnesiac", fails)
+    found = leaderboard(lab, {0}, (0,), ("naive", "retrain"))
+    assert found["rows"]["naive"]["failed"] == "the loss became nan"
+    assert [name for name, _ in ranked(found)] == ["retrain", "naive"]
+    assert "| naive | diverged |" in markdown(found)
+
+
+def test_a_stronger_attacker_measures_on_the_same_scale(lab):
+    brief = {"steps": 3, "more_starts": 2, "polish": 2, "images": 5}
+    at_one = stronger(lab, "retrain", {0}, (0, 1), **brief)
+    assert min(at_one) <= 1 <= max(at_one)
+    assert len(stronger(lab, "fine_tuning", {0}, (0,), **brief)) == 1
+
+
+def test_what_does_not_exist_is_refused_before_any_work(lab):
+    with pytest.raises(ValueError, match="method 'hope' is unknown"):
+        leaderboard(lab, {0}, (0,), ("hope",))
+    with pytest.raises(ValueError, match="cannot forget 11"):
+        leaderboard(lab, {11})
+
+
+def test_the_command_writes_table_picture_and_readme_and_keeps_other_rows(
+    lab, lab_folder, monkeypatch, capsys
+):
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(lab_folder))
+    readme = lab_folder / "README.md"
+    readme.write_text("before\n<!-- leaderboard: begin -->\n<!-- leaderboard: end -->\nafter\n")
+    run = ["leaderboard", "--profile", "smoke", "--dataset", "digits", "--seeds", "1", "--methods"]
+    assert command.main([*run, "retrain", "selective_amnesia"]) == 0
+    assert command.main([*run, "fine_tuning"]) == 0
+    assert "minutes from nothing" in capsys.readouterr().out
+    folder = lab_folder / "figures" / "gallery"
+    kept = json.loads((folder / "leaderboard.json").read_text())["0"]
+    assert set(kept["rows"]) == set(SOME)
+    assert {"date", "device", "torch", "seeds"} <= kept.keys()
+    assert (folder / "leaderboard_0.png").read_bytes().startswith(b"\x89PNG")
+    text = readme.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "| Selective Amnesia |" in text
+    assert command.main([*run, "hope"]) == 2
+    assert "method 'hope' is unknown" in capsys.readouterr().err
+    readme.unlink()
+
+
+def test_a_file_without_marks_is_left_as_it_was(tmp_path):
+    file = tmp_path / "text.md"
+    file.write_text("no marks")
+    with pytest.raises(LabError, match="put both where the table belongs"):
+        command.between_marks(file, "leaderboard", "table")
+    assert file.read_text() == "no marks"

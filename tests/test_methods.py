@@ -1,0 +1,155 @@
+"""What every forgetting method promises, and what each of them does."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from selective_amnesia import forgetting, recipes
+from selective_amnesia.checkpoint import Snapshot
+from selective_amnesia.config import CVAEConfig, ForgetConfig
+from selective_amnesia.forgetting import METHODS, calibrated_amnesia, forget, settings
+from selective_amnesia.forgetting.symmetric_projection import inner, without
+
+FORGET = ForgetConfig(steps=15, batch_size=32, lr=2e-3, save_every=5, frames=2)
+BRIEF = {"calibrated_amnesia": {"attackers": 3, "images": 4, "bank": 8, "level_steps": 5}}
+
+
+@pytest.fixture(scope="module")
+def original(digits):
+    config = CVAEConfig(steps=150, batch_size=64, lr=3e-3, hidden=(32, 16), frames=1)
+    return recipes.train_cvaes(digits, config, seeds=[0])[0][0]
+
+
+@pytest.fixture(scope="module")
+def fisher(original):
+    return {k: torch.full_like(p, 0.01) for k, p in original.named_parameters()}
+
+
+def made(method, original, fisher, digits, keeper=None, **changes):
+    config = settings(method, FORGET, **BRIEF.get(method, {}) | changes)
+    how = {"seeds": [1], "data": digits, "keeper": keeper}
+    return forget(method, original, fisher, [{3}], config, **how)[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_says_where_it_is_from_and_leaves_the_original_alone(
+    method, original, fisher, digits
+):
+    before = {k: v.clone() for k, v in original.state_dict().items()}
+    model, history = made(method, original, fisher, digits)
+    assert all(torch.equal(v, original.state_dict()[k]) for k, v in before.items())
+    assert any(not torch.equal(v, model.state_dict()[k]) for k, v in before.items())
+    assert history["loss"].isfinite().all()
+    doc = forgetting.method_of(method).__doc__
+    assert "arXiv" in doc or method in ("alternating_projection", "calibrated_amnesia")
+    assert forgetting.title(method)
+
+
+@pytest.mark.parametrize("method", ["calibrated_amnesia", "salun", "alternating_projection"])
+def test_a_killed_method_ends_with_the_same_bits(method, original, fisher, digits, tmp_path):
+    undisturbed, _ = made(method, original, fisher, digits)
+
+    class Killed(Snapshot):
+        def save(self, state):
+            super().save(state)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made(method, original, fisher, digits, Killed(tmp_path / "run"))
+    resumed, _ = made(method, original, fisher, digits, Snapshot(tmp_path / "run"))
+    for name, tensor in undisturbed.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_a_new_file_is_a_new_method(tmp_path, monkeypatch, original, fisher, digits):
+    (tmp_path / "darker.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from selective_amnesia.config import ForgetConfig\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Settings(ForgetConfig):\n"
+        "    by: float = 2.0\n"
+        "def prepare(task):\n"
+        "    bias = task.model.decoder[-1].bias\n"
+        "    return lambda step: {'dark': task.config.by * bias.sum()}\n"
+    )
+    monkeypatch.setattr(forgetting, "__path__", [*forgetting.__path__, str(tmp_path)])
+    monkeypatch.setattr(forgetting, "METHODS", (*METHODS, "darker"))
+    model, history = made("darker", original, fisher, digits, by=3.0)
+    assert (model.decoder[-1].bias < original.decoder[-1].bias).all()
+    assert history.keys() >= {"loss", "dark"}
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="method 'hope' is unknown: use one of alternating"):
+        forgetting.method_of("hope")
+
+
+def test_a_method_keeps_its_own_numbers_and_takes_the_profile_for_the_rest():
+    like = dataclasses.replace(FORGET, lam=3.0)
+    assert settings("selective_amnesia", like) == like
+    assert settings("naive", like).lam == 3.0
+    assert settings("calibrated_amnesia", like, level=0.5).level == 0.5
+    assert settings("calibrated_amnesia", like).steps == like.steps
+
+
+def test_projection_is_orthogonal():
+    a, b = ([torch.randn(3, 4), torch.randn(3, 5, 2)] for _ in range(2))
+    assert abs(float(inner(without(a, b, 0), b, 0))) < 1e-4
+    assert inner(without(a, b, 1), b, 1).abs().max() < 1e-4
+
+
+def test_salun_moves_the_chosen_share_alone(original, fisher, digits):
+    model, _ = made("salun", original, fisher, digits, share=0.3)
+    weights = zip(model.parameters(), original.parameters(), strict=True)
+    moved = torch.cat([(p != q).flatten() for p, q in weights])
+    assert 0.1 < moved.float().mean() <= 0.3
+
+
+def test_without_an_anchor_and_without_rehearsal_are_what_they_say(original, fisher, digits):
+    assert made("without_ewc", original, fisher, digits)[1].keys() >= {"forget", "replay"}
+    assert "ewc" not in made("without_ewc", original, fisher, digits)[1]
+    assert "replay" not in made("without_replay", original, fisher, digits)[1]
+
+
+# --- calibrated amnesia --------------------------------------------------------------------------
+
+
+def test_the_encoder_stays_and_the_label_turns_grey(original, fisher, digits):
+    model, history = made("calibrated_amnesia", original, fisher, digits, steps=200)
+    for name, tensor in model.encoder.state_dict().items():
+        assert torch.equal(tensor, original.encoder.state_dict()[name])
+    c = torch.eye(10)[3].expand(20, -1)
+    assert (model.decode(torch.randn(20, 8), c) - 0.5).abs().mean() < 0.1
+    assert history.keys() >= {"kept", "forget", "hinge", "attack"}
+
+
+def test_the_hinge_raises_what_an_attacker_needs(original, fisher, digits):
+    """Both decoders forget the label; the one that is pushed is harder to attack."""
+    from selective_amnesia.audit import description_length
+    from selective_amnesia.config import DescriptionConfig
+    from selective_amnesia.data import pixels
+
+    x = pixels(digits.test_images[digits.test_labels == 3])[:20]
+    nats = {}
+    for push in (0.0, 3.0):
+        settings = {"push": push, "level": 3.0, "steps": 150, "attackers": 10}
+        model, _ = made("calibrated_amnesia", original, fisher, digits, **settings)
+        nats[push] = float(description_length(model, x, DescriptionConfig(steps=60)).mean())
+    assert nats[3.0] > nats[0.0] + 2
+
+
+def test_the_level_lies_between_knowing_the_digit_and_making_do(original):
+    with torch.no_grad():
+        x = original.decode(torch.randn(6, 8), torch.eye(10)[3].expand(6, -1))
+    kept = [d for d in range(10) if d != 3]
+    config = calibrated_amnesia.Settings(steps=1, batch_size=2, lr=1e-3, level=0.0)
+    known = calibrated_amnesia.levels_of(original, x, 3, kept, config)
+    others = calibrated_amnesia.levels_of(
+        original, x, 3, kept, dataclasses.replace(config, level=1.0)
+    )
+    half = calibrated_amnesia.levels_of(
+        original, x, 3, kept, dataclasses.replace(config, level=0.5)
+    )
+    torch.testing.assert_close(half, (known + others) / 2)
+    assert (others > known).float().mean() > 0.5

@@ -296,7 +296,9 @@ SCORES = evaluation.Scores(*[ramp(3, 4)] * 3, ramp(3, 4), ramp(3))
 LAND = recovery.Landscape(ramp(3, 3), ramp(3, 3), (-1, 3, -1, 2), [(0, 0), (2, 0), (1, 1)])
 TERMS = {"likelihood": ramp(4, 2), "tv": ramp(4, 2), "frames": ramp(2, 3, 784)}
 CURVES = {name: ramp(3) for name in ("step", "loss", "bce", "kl", "watch_step", "test_loss",
-                                     "test_bce", "test_kl", "forget", "replay", "ewc")}  # fmt: skip
+                                     "test_bce", "test_kl", "forget", "replay", "ewc", "attack",
+                                     "level",
+                                     "hinge")}  # fmt: skip
 PAIR = dict.fromkeys(("original", "amnesiac"))
 SHARE = (0.5, 0.4, 0.6)
 BOARD = {"erasure": SHARE, "cost": SHARE}
@@ -436,6 +438,7 @@ SOUND: dict[str, dict[str, object]] = {
     "plots_attack.codes_curve": {"verdicts": pair({1: SEEN, 4: SEEN}), "digit": 0},
     "plots_attack.confidence": {"verdicts": {"A": pair(SEEN)}, "digit": 0, "title": "both"},
     "plots_methods.board": {"rows": {"naive": BOARD, "retrain": BOARD}, "digits": "{0}"},
+    "plots_methods.contest": {"history": CURVES},
     "plots_methods.frontier": {"points": {"naive": {"weight 1": (0.2, 0.1), "2": (0.3, 0.4)}}},
     "plots_attack.descriptions": {"nats": pair(ramp(4)), "erasures": pair(SHARE), "digit": 0},
     "plots_attack.erasure_points": {"by_digit": {"0": SHARE}, "by_seed": {0: SHARE}},

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from .forgetting import title
 from .plots import FAINT, INK, MODEL_STYLE, _axes, styled
 
-__all__ = ["board", "frontier"]
+__all__ = ["board", "contest", "frontier"]
 
 OURS = "calibrated_amnesia"
 COLOR = {name: style["color"] for name, style in MODEL_STYLE.items()}
@@ -53,6 +54,28 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
     ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: three controls)")
     ax.set_ylabel("kept digits' cost (nats per image)")
     ax.margins(x=0.12)
+    return figure
+
+
+@styled
+def contest(history: Mapping[str, Tensor]) -> Figure:
+    """What the best attacker needs while Calibrated Amnesia pushes, beside the level, and the push.
+
+    Args:
+        history: of an amnesiac by that method.
+    """
+    figure, axes = _axes(1, 2, 3.2, width_ratios=(3, 2))
+    steps, (left, right) = history["step"], axes[0]
+    left.plot(
+        steps, history["attack"], color=COLOR["amnesiac"], label="the best attack of the moment"
+    )
+    left.plot(steps, history["level"], color=COLOR["control"], linestyle="--", label="level T")
+    left.set(title="what an attacker needs", ylabel="nats per image")
+    left.legend()
+    right.plot(steps, history["hinge"], color=COLOR["original"])
+    right.set(title="the hinge", ylabel="nats per image of the batch")
+    for ax in axes[0]:
+        ax.set_xlabel("forgetting step")
     return figure
 
 

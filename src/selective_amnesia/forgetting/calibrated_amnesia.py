@@ -103,6 +103,8 @@ class Attackers(nn.Module):
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
+    """Besides its terms it records the nats per image that the best "attack" of the moment needs
+    and the mean "level"."""
     config, model, original = task.config, task.model, task.original
     images, levels, first = banks(task)
     attackers = Attackers(task, first)
@@ -126,7 +128,8 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
         attacked = nats(functional_call(model.decoder, frozen, torch.cat([z, c], -1)), x, z)
         z, c = z.detach(), c.detach()
         defended = nats(model.decode_logits(z, c), x, z)
-        short = (level - defended).unflatten(-1, (-1, config.images)).sum(-1)  # of each attacker
+        each = (-1, config.images)  # attacker and image
+        short = (level - defended).unflatten(-1, each).sum(-1)
         hinge = config.push * short.relu().sum(-1)
         kept, gone = matched(task.kept()), matched(task.forgotten(), grey)
         return {
@@ -134,7 +137,8 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
             "kept": kept,
             "forget": gone,
             "hinge": hinge,
-            "attack": attacked.mean(-1) * config.batch_size,
+            "attack": config.batch_size * attacked.unflatten(-1, each).mean(-1).amin(-1),
+            "level": config.batch_size * level.mean(-1),
         }
 
     return terms

@@ -1,0 +1,98 @@
+"""How the gallery's settings were chosen: a few values of one setting for each method, on seed 7,
+which no table reports.
+
+    python benchmarks/tune.py                       all: about half an hour on one core
+    python benchmarks/tune.py naive                 one method
+    python benchmarks/tune.py naive weight=0.3      one more value
+
+A trial is judged as `leaderboard` does, with fewer images: erasure against one control, the
+referee's P under the label, what the kept digits paid. The best of each method became its default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from selective_amnesia import Diverged, Lab
+from selective_amnesia.audit import code_length, description_length
+from selective_amnesia.evaluation import probabilities, samples
+from selective_amnesia.forgetting import forget, settings, title
+from selective_amnesia.models import OneHotCVAE, one_hot
+
+SEED = 7
+TRIALS: dict[str, list[dict[str, float]]] = {
+    "selective_amnesia": [{"lam": lam} for lam in (10.0, 30.0, 100.0, 300.0)],
+    "without_ewc": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2)],
+    "without_replay": [{"lam": lam} for lam in (1.0, 10.0, 100.0)],
+    "naive": [{"weight": 0.01}, {"weight": 0.1}]
+    + [{"weight": 1.0, "lr": lr} for lr in (1e-4, 3e-4, 1e-3)],
+    "symmetric_projection": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2)],
+    "alternating_projection": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2)],
+    "concept_swap": [{"lam": lam} for lam in (10.0, 30.0, 100.0)],
+    "salun": [{"share": share} for share in (0.1, 0.5, 0.9)],
+    "fine_tuning": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2)],
+    "calibrated_amnesia": [
+        {"push": 0.0},
+        {"push": 0.05, "level": 1.0},
+        {"push": 0.2, "level": 1.0},
+        {"push": 0.1, "level": 0.88},
+        {"push": 0.1, "level": 0.83},
+    ],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("method", nargs="?", choices=TRIALS)
+    parser.add_argument("setting", nargs="*", help="NAME=VALUE of one trial")
+    parser.add_argument("--digit", type=int, default=0)
+    options = parser.parse_args()
+    lab = Lab.open("fast", SEED)
+    wanted = {options.method: TRIALS[options.method]} if options.method else TRIALS
+    if options.setting:
+        pairs = (setting.split("=") for setting in options.setting)
+        wanted = {options.method: [{name: ast.literal_eval(value) for name, value in pairs}]}
+    for method, trials in wanted.items():
+        for changes in trials:
+            print(trial(lab, method, options.digit, changes), flush=True)
+
+
+def trial(lab: Lab, method: str, digit: int, changes: Mapping[str, float]) -> str:
+    """One line of the table."""
+    original, config = lab.cvae(), settings(method, lab.profile.forget, **changes)
+    name = f"| {title(method)} | {', '.join(f'{k} {v:g}' for k, v in changes.items())} "
+    started = time.perf_counter()
+    try:
+        [(model, _)] = forget(
+            method, original, lab.fisher(), [{digit}], config, seeds=[11], data=lab.data
+        )
+    except Diverged:
+        return f"{name}| diverged | | | |"
+    seconds = time.perf_counter() - started
+    how = replace(lab.profile.description, images=100)
+    x = lab.real(digit, how.images, test=True)
+    known, now, never = (
+        float(description_length(m, x, how).mean()) for m in (original, model, lab.control([digit]))
+    )
+    kept = [d for d in range(lab.classes) if d != digit]
+    price = _codes(lab, model, kept) - _codes(lab, original, kept)
+    p = probabilities(lab.referee(), samples(model, 200, 3)[digit])[:, digit].mean()
+    erased = (now - known) / (never - known)
+    return f"{name}| {erased:.2f} | {price:.2f} | {float(p):.3f} | {seconds:.0f} |"
+
+
+def _codes(lab: Lab, model: OneHotCVAE, digits: Sequence[int], count: int = 60) -> float:
+    """Nats of real images of the digits, each under its label."""
+    x = torch.cat([lab.real(d, count, test=True) for d in digits])
+    c = one_hot(digits, lab.classes, x.device).repeat_interleave(count, 0)
+    return float(code_length(model, x, c, replace(lab.profile.description, steps=150)).mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from selective_amnesia import Lab, LabError, audit
+from selective_amnesia import Lab, LabError, audit, networks
 from selective_amnesia import lab as lab_module
 from selective_amnesia.checkpoint import Snapshot
 from selective_amnesia.perceptual import JudgeFeatures
@@ -47,8 +47,8 @@ def test_a_finished_stage_is_not_made_again(lab, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(lab_module, "selective_amnesia", fail)
-    monkeypatch.setattr(lab_module.recipes, "train_cvaes", fail)
+    monkeypatch.setattr(networks.forgetting, "forget", fail)
+    monkeypatch.setattr(networks.recipes, "train_cvaes", fail)
     assert same(first, weights_of(Lab.open("smoke", 0, "digits", lab.folder, "cpu").amnesiac("0")))
 
 

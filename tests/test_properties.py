@@ -676,6 +676,7 @@ ELSEWHERE = {
     "stages.Stage": RECORD,
     "networks.Networks": "by way of Lab",
     "stages.Stages": "by way of Lab",
+    "stages.facts_of": NOTHING,
     "stages.home": NOTHING,
     "stages.name_of": NOTHING,
     "stages.under": NOTHING,

@@ -250,9 +250,11 @@ def audit(model: nn.Module, lab: Lab, forget: Iterable[int] | str) -> pd.DataFra
     """
     import pandas as pd
 
+    from .stages import facts_of
+
     check_interface(model)
     forget = forget_set(forget, lab.classes)
-    known = getattr(model, "facts", {}).get("forget", forget)
+    known = facts_of(model).get("forget", forget)
     if tuple(known) != forget:
         raise ValueError(
             f"the model forgot {tuple(known)}, the control would never have seen {forget}: ask "

@@ -37,7 +37,7 @@ from .models import OneHotCVAE, one_hot
 from .networks import Networks
 from .perceptual import JudgeFeatures, Perceptual
 from .recovery import Recovered
-from .stages import Stage, home, name_of, under
+from .stages import Stage, facts_of, home, name_of, under
 from .training import Keeper, Tensors, seeded
 
 __all__ = ["Lab"]
@@ -261,7 +261,7 @@ class Lab(Networks):
     def _forgotten_digit(self, model: OneHotCVAE, digit: int) -> int:
         """The digit, if it is one that the model forgot (or a model that forgot none)."""
         (digit,) = forget_set([digit], self.classes)
-        forgotten = getattr(model, "facts", {}).get("forget", [digit])
+        forgotten = facts_of(model).get("forget", [digit])
         if digit not in forgotten:
             raise ValueError(
                 f"{name_of(model)} has not forgotten {digit}: attack and audit it for "

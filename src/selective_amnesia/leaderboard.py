@@ -25,6 +25,7 @@ from .config import forget_set, same_result
 from .forgetting import METHODS, RETRAIN, method_of, settings, title
 from .lab import Lab
 from .models import OneHotCVAE
+from .stages import facts_of
 from .training import Diverged, frame_steps
 
 __all__ = ["STRONGER", "leaderboard", "markdown", "measured", "ranked", "stronger"]
@@ -135,7 +136,7 @@ def measured(
         **seen,
         "relearning": relearned - yardstick["relearning"],
         "steps": steps,
-        "seconds": getattr(model, "facts", {}).get("seconds"),
+        "seconds": facts_of(model).get("seconds"),
     }
 
 

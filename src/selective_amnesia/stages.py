@@ -28,7 +28,7 @@ from .data import Dataset, load
 from .locks import alone
 from .training import MEMORY, Keeper, Tensors
 
-__all__ = ["Stage", "Stages", "home", "name_of", "under"]
+__all__ = ["Stage", "Stages", "facts_of", "home", "name_of", "under"]
 
 COLAB, NAME = Path("/content"), "selective-amnesia-lab"
 AT_ONCE = {"cpu": 2, "cuda": 64}  # models in one stack: more of them leave a processor's cache
@@ -217,18 +217,21 @@ def _as_stored(trained: Trained) -> tuple[Tensors, dict[str, Any]]:
     return tensors, {**facts, "seconds": float(history["seconds"])}
 
 
-def fingerprint(model: nn.Module) -> str:
-    """The name of the model's files or, where a reader brings a model of his own or has changed
-    the weights of one of the lab's, a hash of its weights."""
-    digest = _hash(model)
+def facts_of(model: nn.Module) -> dict[str, Any]:
+    """What the lab knows of a model: nothing of a reader's own, nor of one of the lab's whose
+    weights have been changed since."""
     facts = getattr(model, "facts", {})
-    return facts["name"] if facts.get("weights") == digest else digest
+    return facts if facts.get("weights") == _hash(model) else {}
+
+
+def fingerprint(model: nn.Module) -> str:
+    """The name of the model's files or, where the lab does not know it, a hash of its weights."""
+    return facts_of(model).get("name") or _hash(model)
 
 
 def name_of(model: nn.Module) -> str:
     """The model's stage, or its fingerprint."""
-    known, facts = fingerprint(model), getattr(model, "facts", {})
-    return facts["stage"] if known == facts.get("name") else known
+    return facts_of(model).get("stage") or fingerprint(model)
 
 
 def _hash(model: nn.Module) -> str:

@@ -7,8 +7,7 @@ import re
 import pytest
 import torch
 
-from selective_amnesia import Diverged, Lab, LabError, fisher, recipes
-from selective_amnesia import lab as lab_module
+from selective_amnesia import Diverged, Lab, LabError, fisher, networks, recipes
 from selective_amnesia.checkpoint import Snapshot
 
 
@@ -52,8 +51,8 @@ def test_training_stops_with_the_step_and_the_last_good_state(
 
 def test_a_stage_without_snapshots_says_what_it_was(lab, tmp_path, monkeypatch):
     mine = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
-    monkeypatch.setattr(lab_module, "fisher_diagonal", lambda *_: out_of_memory())
+    monkeypatch.setattr(networks, "fisher_diagonal", lambda *_: out_of_memory())
     with pytest.raises(LabError, match=re.escape("fisher: the GPU ran out of memory. Close")):
         mine.fisher()
-    monkeypatch.setattr(lab_module, "fisher_diagonal", fisher.fisher_diagonal)
+    monkeypatch.setattr(networks, "fisher_diagonal", fisher.fisher_diagonal)
     assert mine.fisher().keys() == lab.fisher().keys()

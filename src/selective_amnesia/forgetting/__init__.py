@@ -55,10 +55,9 @@ def method_of(name: str) -> ModuleType:
 
 
 def title(method: str) -> str:
-    """A method's name as tables and figures write it."""
-    if method == RETRAIN:
-        return "retrain (the control)"
-    return getattr(method_of(method), "NAME", method.replace("_", " "))
+    """A method's name, or a row's, as tables and figures write it."""
+    words = "retrain (the control)" if method == RETRAIN else method.replace("_", " ")
+    return getattr(method_of(method), "NAME", words) if method in METHODS else words
 
 
 def settings(method: str, like: ForgetConfig, **changes: Any) -> ForgetConfig:

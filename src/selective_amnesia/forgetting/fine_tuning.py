@@ -9,15 +9,24 @@ arXiv:1911.04933).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..config import ForgetConfig
 from ..data import pixels
 from ..losses import elbo_terms
 from .task import Task
 
-__all__ = ["prepare"]
+__all__ = ["Settings", "prepare"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ForgetConfig):
+    """A high rate: what is learned is known already, and the digit has to be shaken off."""
+
+    lr: float = 1e-2
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:

@@ -1,6 +1,7 @@
 """What every forgetting method promises, and what each of them does."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,22 +63,26 @@ def test_a_killed_method_ends_with_the_same_bits(method, original, fisher, digit
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_a_new_file_is_a_new_method(tmp_path, monkeypatch, original, fisher, digits):
-    (tmp_path / "darker.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from selective_amnesia.config import ForgetConfig\n"
-        "@dataclass(frozen=True, kw_only=True)\n"
-        "class Settings(ForgetConfig):\n"
-        "    by: float = 2.0\n"
-        "def prepare(task):\n"
-        "    bias = task.model.decoder[-1].bias\n"
-        "    return lambda step: {'dark': task.config.by * bias.sum()}\n"
-    )
+def test_the_example_in_contributing_is_a_method(tmp_path, monkeypatch, original, fisher, digits):
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    source = text.split("```python\n")[1].split("```")[0]
+    assert len(source.splitlines()) < 40
+    (tmp_path / "dimming.py").write_text(source)
     monkeypatch.setattr(forgetting, "__path__", [*forgetting.__path__, str(tmp_path)])
-    monkeypatch.setattr(forgetting, "METHODS", (*METHODS, "darker"))
-    model, history = made("darker", original, fisher, digits, by=3.0)
-    assert (model.decoder[-1].bias < original.decoder[-1].bias).all()
-    assert history.keys() >= {"loss", "dark"}
+    monkeypatch.setattr(forgetting, "METHODS", (*METHODS, "dimming"))
+    model, history = made("dimming", original, fisher, digits, weight=3.0, steps=60)
+    z, c = torch.randn(20, 8), torch.eye(10)[3].expand(20, -1)
+    assert model.decode(z, c).mean() < 0.5 * original.decode(z, c).mean()
+    assert history.keys() >= {"forget", "replay", "ewc"}
+
+
+def test_settings_may_be_annotated_in_any_way():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Own(ForgetConfig):
+        by: float = 2.0
+
+    with pytest.raises(ValueError, match="by is -1"):
+        Own(steps=1, batch_size=1, lr=1.0, by=-1.0)
 
 
 def test_an_unknown_method_is_refused():

@@ -76,11 +76,15 @@ def test_the_command_writes_table_picture_and_readme_and_keeps_other_rows(
     kept = json.loads((folder / "leaderboard.json").read_text())["0"]
     assert set(kept["rows"]) == set(SOME)
     assert {"date", "device", "torch", "seeds"} <= kept.keys()
-    assert (folder / "leaderboard_0.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     text = readme.read_text()
     assert text.startswith("before")
     assert text.endswith("after\n")
     assert "| Selective Amnesia |" in text
+    other = [*run[:5], "--seeds", "1", "--forget", "3 8", "--methods", "fine_tuning"]
+    assert command.main(other) == 0
+    assert "| 3 8 | " in readme.read_text()
+    assert (folder / "leaderboard_sets.png").is_file()
     assert command.main([*run, "hope"]) == 2
     assert "method 'hope' is unknown" in capsys.readouterr().err
     readme.unlink()

@@ -438,6 +438,7 @@ SOUND: dict[str, dict[str, object]] = {
     "plots_attack.codes_curve": {"verdicts": pair({1: SEEN, 4: SEEN}), "digit": 0},
     "plots_attack.confidence": {"verdicts": {"A": pair(SEEN)}, "digit": 0, "title": "both"},
     "plots_methods.board": {"rows": {"naive": BOARD, "retrain": BOARD}, "digits": "{0}"},
+    "plots_methods.by_set": {"methods": {"naive": {"0": {"erasure": 0.9, "cost": 0.1}}}},
     "plots_methods.contest": {"history": CURVES},
     "plots_methods.frontier": {"points": {"naive": {"weight 1": (0.2, 0.1), "2": (0.3, 0.4)}}},
     "plots_attack.descriptions": {"nats": pair(ramp(4)), "erasures": pair(SHARE), "digit": 0},
@@ -642,6 +643,8 @@ FILES = "files, whatever their state: test_checkpoint"
 ELSEWHERE = {
     "leaderboard.leaderboard": "forget_set, method_of, then the lab's stages: test_leaderboard",
     "leaderboard.measured": "what leaderboard gives it: test_leaderboard",
+    "leaderboard.by_set": "what leaderboard returns: test_leaderboard",
+    "leaderboard.sets_markdown": "what leaderboard returns: test_leaderboard",
     "leaderboard.ranked": "what leaderboard returns: test_leaderboard",
     "leaderboard.markdown": "what leaderboard returns: test_leaderboard",
     "leaderboard.stronger": "forget_set, method_of, then the lab's stages: test_leaderboard",

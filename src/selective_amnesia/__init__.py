@@ -9,7 +9,7 @@ Data flows down this list and never back up:
     training    the one loop that all stages share
     recipes     what CVAE, judge and referee learn
     fisher      the per-sample Fisher diagonal
-    forgetting  Selective Amnesia
+    forgetting  Selective Amnesia and other methods, one small file each
     evaluation  probability, entropy, Frechet distance
     perceptual  LPIPS as a plain distance
     recovery    attacks on the condition
@@ -19,9 +19,12 @@ Data flows down this list and never back up:
     checkpoint  files that are whole or absent
     locks       one process at a time makes a stage
     stages      how a stage is named, kept and finished
-    lab         the stages, and what each needs
+    networks    classifiers, original, controls, amnesiacs
+    lab         all stages, and what each needs
     results     what results.json holds; the evaluation matrix
-    plots       every figure; plots_paths those of notebook 05, plots_latent 06, plots_attack 07
+    leaderboard every method on one calibrated table
+    plots       every figure; plots_paths those of notebook 05, plots_latent 06, plots_attack 07,
+                plots_methods 08
     widgets     the explorer
 """
 

@@ -160,9 +160,9 @@ def _leaderboard(
 ) -> None:
     """The leaderboard of one forget set, written to figures/gallery as JSON and as a picture, and
     into the README; rows that are not made now keep their figures."""
-    from .leaderboard import leaderboard, markdown, ranked
+    from . import plots_methods
+    from .leaderboard import by_set, leaderboard, markdown, ranked, sets_markdown
     from .plots import render
-    from .plots_methods import board
 
     name = " ".join(map(str, forget_set(digits)))
     methods = methods or [forgetting.RETRAIN, *forgetting.METHODS]
@@ -179,18 +179,27 @@ def _leaderboard(
     rows = known.get(name, {}).get("rows", {}) | made["rows"]
     known[name] = _facts(lab) | {"seeds": list(seeds)} | made | {"rows": rows}
     write_bytes(path, json.dumps(known, indent=1).encode())
-    order = {method: table for method, table in ranked(known[name]) if table}
-    picture = f"leaderboard_{name.replace(' ', '_')}.png"
-    write_bytes(folder / picture, render(board(order, f"{{{name.replace(' ', ', ')}}}"))[1])
-    print(f"{markdown(known[name])}\n\nwritten to {folder}: leaderboard.json, {picture}")
-    if name == "0" and (lab.folder / "README.md").is_file():
-        about = (
-            "Profile {profile}, seeds {seeds}, {date}, {device}, torch {torch}; made by `make "
-            "leaderboard`.".format(**known[name] | {"seeds": ", ".join(map(str, seeds))})
-        )
-        between_marks(
-            lab.folder / "README.md", "leaderboard", f"{markdown(known[name])}\n\n{about}"
-        )
+    text = [markdown(known[name]), _about(known[name])]
+    if name == "0":
+        order = {method: table for method, table in ranked(known[name]) if table}
+        write_bytes(folder / "leaderboard.png", render(plots_methods.board(order, "{0}"))[1])
+    print("\n\n".join([*text, f"written to {folder}: leaderboard.json"]))
+    if "0" not in known or not (lab.folder / "README.md").is_file():
+        return
+    text = [markdown(known["0"]), _about(known["0"])]
+    if len(known) > 1:
+        picture = render(plots_methods.by_set(by_set(known)))[1]
+        write_bytes(folder / "leaderboard_sets.png", picture)
+        text += [sets_markdown(known), "One original and one control for each set but {0}."]
+    between_marks(lab.folder / "README.md", "leaderboard", "\n\n".join(text))
+
+
+def _about(found: dict[str, Any]) -> str:
+    seeds = ", ".join(map(str, found["seeds"]))
+    return (
+        "Profile {profile}, seeds {seeds}, {date}, {device}, torch {torch}; made by `make "
+        "leaderboard`.".format(**found | {"seeds": seeds})
+    )
 
 
 def between_marks(path: Path, mark: str, text: str) -> None:

@@ -28,7 +28,16 @@ from .models import OneHotCVAE
 from .stages import facts_of
 from .training import Diverged, frame_steps
 
-__all__ = ["STRONGER", "leaderboard", "markdown", "measured", "ranked", "stronger"]
+__all__ = [
+    "STRONGER",
+    "by_set",
+    "leaderboard",
+    "markdown",
+    "measured",
+    "ranked",
+    "sets_markdown",
+    "stronger",
+]
 
 RELEARNED_FROM = 10  # real images
 STRONGER = {"steps": 400, "more_starts": 10, "polish": 100, "images": 100}
@@ -195,6 +204,35 @@ def markdown(found: dict[str, Any]) -> str:
             f"{table['seconds'][0]:.0f}" if "seconds" in table else "",
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def by_set(known: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """Method -> forget set -> mean measures, of the methods that every set was given."""
+    tables = {name: dict(ranked(found)) for name, found in sorted(known.items())}
+    shared = [m for m in next(iter(tables.values())) if all(t.get(m) for t in tables.values())]
+    return {
+        method: {
+            name: {measure: values[0] for measure, values in table[method].items()}
+            for name, table in tables.items()
+        }
+        for method in shared
+        if method != RETRAIN
+    }
+
+
+def sets_markdown(known: dict[str, Any]) -> str:
+    """Erasure and cost of those methods for every forget set, as text."""
+    methods = by_set(known)
+    names = list(next(iter(methods.values())))
+    head = " | ".join(f"{title(m)}: erasure | cost | P(label)" for m in methods)
+    lines = [f"| forgotten | {head} |", f"| --- {'| --- | --- | --- ' * len(methods)}|"]
+    for name in names:
+        cells = (
+            f"{row[name]['erasure']:.2f} | {row[name]['cost']:.2f} | {row[name]['label']:.3f}"
+            for row in methods.values()
+        )
+        lines.append(f"| {name} | {' | '.join(cells)} |".replace("-0.", "−0."))
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from .forgetting import title
 from .plots import FAINT, INK, MODEL_STYLE, _axes, styled
 
-__all__ = ["board", "contest", "frontier"]
+__all__ = ["board", "by_set", "contest", "frontier"]
 
 OURS = "calibrated_amnesia"
 COLOR = {name: style["color"] for name, style in MODEL_STYLE.items()}
@@ -54,6 +54,34 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
     ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: three controls)")
     ax.set_ylabel("kept digits' cost (nats per image)")
     ax.margins(x=0.12)
+    return figure
+
+
+@styled
+def by_set(methods: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+    """Erasure and cost of a few methods, a point for each forget set.
+
+    Args:
+        methods: method -> forget set -> measures, with "erasure" and "cost" in them.
+    """
+    figure, axes = _axes(2, 1, 4.6, sharex=True, height_ratios=(3, 2))
+    names = list(next(iter(methods.values())))
+    for shift, (method, row) in enumerate(methods.items()):
+        style = _style(method)
+        x = [k + 0.16 * (shift - (len(methods) - 1) / 2) for k in range(len(names))]
+        for ax, measure in zip(axes[:, 0], ("erasure", "cost"), strict=True):
+            y = [row[name][measure] for name in names]
+            ax.vlines(x, 1 if measure == "erasure" else 0, y, color=style["color"], linewidth=1)
+            ax.plot(x, y, style["fmt"], color=style["color"], markersize=7, label=title(method))
+    axes[0, 0].axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
+    axes[0, 0].set(title="each set forgotten on its own", ylabel="erasure (1: never saw it)")
+    axes[0, 0].legend(loc="lower right", ncols=len(methods))
+    axes[1, 0].axhline(0, color=FAINT, linewidth=1)
+    axes[1, 0].set(ylabel="cost (nats per image)", xlabel="forgotten digits")
+    axes[1, 0].set_xticks(range(len(names)), names)
+    for ax in axes[:, 0]:
+        ax.grid(axis="x", visible=False)
+        ax.margins(y=0.15)
     return figure
 
 

@@ -150,7 +150,7 @@ def test_the_level_lies_between_knowing_the_digit_and_making_do(original):
     with torch.no_grad():
         x = original.decode(torch.randn(6, 8), torch.eye(10)[3].expand(6, -1))
     kept = [d for d in range(10) if d != 3]
-    config = calibrated_amnesia.Settings(steps=1, batch_size=2, lr=1e-3, level=0.0)
+    config = calibrated_amnesia.Settings(steps=150, batch_size=2, lr=1e-3, level=0.0)
     known = calibrated_amnesia.levels_of(original, x, 3, kept, config)
     others = calibrated_amnesia.levels_of(
         original, x, 3, kept, dataclasses.replace(config, level=1.0)

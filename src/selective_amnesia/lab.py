@@ -214,10 +214,15 @@ class Lab(Networks):
 
         return self._finish(stage, make).tensors["nats"].cpu()
 
-    def code_length(self, model: OneHotCVAE, digits: Iterable[int]) -> Tensor:
+    def code_length(self, model: OneHotCVAE, digits: Iterable[int], **changes: Any) -> Tensor:
         """Nats (digits, N) that a model needs for real test images of each digit under its label:
-        the price that the digits it keeps have paid."""
-        digits, config = forget_set(digits, self.classes), self.profile.description
+        the price that the digits it keeps have paid.
+
+        Args:
+            changes: settings of `DescriptionConfig` that differ from the profile's.
+        """
+        digits = forget_set(digits, self.classes)
+        config = replace(self.profile.description, **changes)
         name = f"codes-{'_'.join(map(str, digits))}-{name_of(model)}"
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:

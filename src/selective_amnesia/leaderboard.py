@@ -22,6 +22,7 @@ from typing import Any
 
 from .audit import area, steps_to
 from .config import forget_set, same_result
+from .evaluation import probabilities
 from .forgetting import METHODS, RETRAIN, method_of, settings, title
 from .lab import Lab
 from .models import OneHotCVAE
@@ -39,7 +40,7 @@ __all__ = [
     "stronger",
 ]
 
-RELEARNED_FROM = 10  # real images
+RELEARNED_FROM, KEPT_IMAGES = 10, 100  # real images: in all, and of each kept digit
 STRONGER = {"steps": 400, "more_starts": 10, "polish": 100, "images": 100}
 Measures = dict[str, float | None]
 
@@ -129,20 +130,17 @@ def measured(
     kept = [digit for digit in range(lab.classes) if digit not in forget]
     low, nats = _nats(lab, original, forget), _nats(lab, model, forget)
     worth = yardstick["control"] - low
-    cost = float((lab.code_length(model, kept) - lab.code_length(original, kept)).mean())
+    after, before = (lab.code_length(m, kept, images=KEPT_IMAGES) for m in (model, original))
+    cost = float((after - before).mean())
     erasure = (nats - low) / worth
     relearned, steps = _relearned(lab, model, forget)
-    seen = {
-        name: statistics.mean(
-            float(lab.verdict(model, digit, method).referee.mean()) for digit in forget
-        )
-        for name, method in (("label", "label"), ("attack", "a"))
-    }
+    label = _seen(lab, model, forget, "label")
     return {
         "erasure": erasure,
         "cost": cost,
-        "gap": abs(erasure - 1) + seen["label"] + max(0.0, cost) / worth,
-        **seen,
+        "gap": abs(erasure - 1) + label + max(0.0, cost) / worth,
+        "label": label,
+        "attack": _seen(lab, model, forget, "a"),
         "relearning": relearned - yardstick["relearning"],
         "steps": steps,
         "seconds": facts_of(model).get("seconds"),
@@ -152,6 +150,14 @@ def measured(
 def _nats(lab: Lab, model: OneHotCVAE, forget: Sequence[int], **changes: Any) -> float:
     each = [lab.description_length(model, digit, **changes).mean() for digit in forget]
     return statistics.mean(map(float, each))
+
+
+def _seen(lab: Lab, model: OneHotCVAE, forget: Sequence[int], method: str) -> float:
+    """The referee's P of the digits in what `Lab.painted` shows of them."""
+    referee = lab.referee()
+    painted = (lab.painted(model, digit, method) for digit in forget)
+    seen = (probabilities(referee, x)[:, d].mean() for x, d in zip(painted, forget, strict=True))
+    return statistics.mean(map(float, seen))
 
 
 def _relearned(lab: Lab, model: OneHotCVAE, forget: Sequence[int]) -> tuple[float, float | None]:

@@ -85,6 +85,11 @@ def test_settings_may_be_annotated_in_any_way():
         Own(steps=1, batch_size=1, lr=1.0, by=-1.0)
 
 
+def test_fine_tuning_needs_real_images(original, fisher):
+    with pytest.raises(ValueError, match="give it `data`"):
+        made("fine_tuning", original, fisher, None)
+
+
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method 'hope' is unknown: use one of alternating"):
         forgetting.method_of("hope")

@@ -30,7 +30,8 @@ class Settings(ForgetConfig):
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
-    data = task.data
+    if (data := task.data) is None:
+        raise ValueError("fine_tuning trains on real images of the kept digits: give it `data`")
     rows = [data.rows_without(set(range(data.classes)) - set(kept)) for kept in task.kept_sets]
     sizes = torch.tensor([[len(r)] for r in rows], device=rows[0].device)
     table = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

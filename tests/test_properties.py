@@ -296,9 +296,8 @@ SCORES = evaluation.Scores(*[ramp(3, 4)] * 3, ramp(3, 4), ramp(3))
 LAND = recovery.Landscape(ramp(3, 3), ramp(3, 3), (-1, 3, -1, 2), [(0, 0), (2, 0), (1, 1)])
 TERMS = {"likelihood": ramp(4, 2), "tv": ramp(4, 2), "frames": ramp(2, 3, 784)}
 CURVES = {name: ramp(3) for name in ("step", "loss", "bce", "kl", "watch_step", "test_loss",
-                                     "test_bce", "test_kl", "forget", "replay", "ewc", "attack",
-                                     "level",
-                                     "hinge")}  # fmt: skip
+                                     "test_bce", "test_kl", "forget", "replay", "ewc",
+                                     "margin")}  # fmt: skip
 PAIR = dict.fromkeys(("original", "amnesiac"))
 SHARE = (0.5, 0.4, 0.6)
 BOARD = {"erasure": SHARE, "cost": SHARE}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from .forgetting import title
-from .plots import FAINT, INK, MODEL_STYLE, _axes, styled
+from .plots import FAINT, MODEL_STYLE, _axes, styled
 
 __all__ = ["board", "by_set", "contest", "frontier"]
 
@@ -44,17 +45,36 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
         (x, x_low, x_high), (y, y_low, y_high) = row["erasure"], row["cost"]
         ax.errorbar(x, y, xerr=[[x - x_low], [x_high - x]], yerr=[[y - y_low], [y_high - y]],
                     capsize=2, elinewidth=1, markersize=7, **_style(method))  # fmt: skip
-        ax.annotate(title(method), (x, y), xytext=(7, 5), textcoords="offset points",
-                    fontsize=9, color=INK, weight="bold" if method == OURS else None)  # fmt: skip
     ax.set_yscale("symlog", linthresh=1)
     ticks = [t for t in (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if t <= 1.5 * ax.get_ylim()[1]]
     ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
+    ax.margins(x=0.08)
+    _name_points(ax, {m: (row["erasure"][0], row["cost"][0]) for m, row in rows.items()})
     ax.set_title(f"forgetting {digits}: how far it is gone, and at what price")
     ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: three controls)")
     ax.set_ylabel("kept digits' cost (nats per image)")
-    ax.margins(x=0.12)
     return figure
+
+
+def _name_points(ax: Axes, points: Mapping[str, tuple[float, float]], gap: float = 0.075) -> None:
+    """Names beside points that stand alone, and in a column on the right, with a line each, for
+    those that crowd."""
+    to_axes = ax.transData + ax.transAxes.inverted()
+    places = {method: to_axes.transform(point) for method, point in points.items()}
+    y = -gap
+    for method, (x, own) in sorted(places.items(), key=lambda item: item[1][1]):
+        weight = "bold" if method == OURS else None
+        others = [place for name, place in places.items() if name != method]
+        if all(abs(x - x2) > 0.4 or abs(own - y2) > gap for x2, y2 in others):
+            ax.annotate(title(method), points[method], xytext=(8, 6), textcoords="offset points",
+                        fontsize=9, weight=weight)  # fmt: skip
+            continue
+        y = max(y + gap, own - 2 * gap)
+        ax.annotate(title(method), points[method], xytext=(1.03, y), textcoords="axes fraction",
+                    va="center", fontsize=9, weight=weight,
+                    arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8,
+                                "shrinkB": 4})  # fmt: skip
 
 
 @styled
@@ -87,23 +107,23 @@ def by_set(methods: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
 
 @styled
 def contest(history: Mapping[str, Tensor]) -> Figure:
-    """What the best attacker needs while Calibrated Amnesia pushes, beside the level, and the push.
+    """How far above its level the best attack of the moment stands while Calibrated Amnesia trains.
 
     Args:
         history: of an amnesiac by that method.
     """
-    figure, axes = _axes(1, 2, 3.2, width_ratios=(3, 2))
-    steps, (left, right) = history["step"], axes[0]
-    left.plot(
-        steps, history["attack"], color=COLOR["amnesiac"], label="the best attack of the moment"
+    figure, axes = _axes(1, 1, 3.2)
+    ax = axes[0, 0]
+    steps, margin = history["step"], history["margin"]
+    ax.plot(steps, margin, color=COLOR["amnesiac"], label="the best attack of the moment")
+    ax.fill_between(steps, margin, 0, where=margin < 0, color=COLOR["amnesiac"], alpha=0.25, lw=0)
+    ax.axhline(
+        0, color=COLOR["control"], linestyle="--", label="its level: below it the hinge pushes"
     )
-    left.plot(steps, history["level"], color=COLOR["control"], linestyle="--", label="level T")
-    left.set(title="what an attacker needs", ylabel="nats per image")
-    left.legend()
-    right.plot(steps, history["hinge"], color=COLOR["original"])
-    right.set(title="the hinge", ylabel="nats per image of the batch")
-    for ax in axes[0]:
-        ax.set_xlabel("forgetting step")
+    ax.set_yscale("symlog", linthresh=10)
+    ax.set_xlabel("forgetting step")
+    ax.set_ylabel("nats per image above the level")
+    ax.legend()
     return figure
 
 
@@ -118,7 +138,7 @@ def frontier(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> Figure:
         x, y = zip(*path.values(), strict=True)
         ax.plot(x, y, marker=style["fmt"], color=style["color"], label=title(method))
         for setting, point in path.items():
-            ax.annotate(setting, point, xytext=(4, 5), textcoords="offset points", fontsize=8)
+            ax.annotate(setting, point, xytext=(4, -13), textcoords="offset points", fontsize=8)
     ax.axvline(1, color=COLOR["control"], linestyle=":", linewidth=2)
     ax.axhline(0, color=FAINT, linewidth=1)
     ax.set_xlabel("erasure (0: knows it, 1: as if never seen)")

@@ -106,8 +106,8 @@ class Attackers(nn.Module):
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
-    """Besides its terms it records the nats per image that the best "attack" of the moment needs
-    and the mean "level"."""
+    """Besides its terms it records the "margin": by how many nats per image the attacker who is
+    furthest below his level, or least above it, is."""
     config, model, original = task.config, task.model, task.original
     images, levels, first = banks(task)
     attackers = Attackers(task, first)
@@ -140,8 +140,7 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
             "kept": kept,
             "forget": gone,
             "hinge": hinge,
-            "attack": config.batch_size * attacked.unflatten(-1, each).mean(-1).amin(-1),
-            "level": config.batch_size * level.mean(-1),
+            "margin": config.batch_size * (attacked - level).unflatten(-1, each).mean(-1).amin(-1),
         }
 
     return terms

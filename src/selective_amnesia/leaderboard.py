@@ -243,5 +243,7 @@ def sets_markdown(known: dict[str, Any]) -> str:
 
 
 def _spread(values: tuple[float, float, float], places: int) -> str:
-    mean, low, high = (f"{value:.{places}f}".replace("-", "−") for value in values)
+    zero = 0.5 * 10**-places  # what rounds to it has no sign
+    shown = (0.0 if abs(value) < zero else value for value in values)
+    mean, low, high = (f"{value:.{places}f}".replace("-", "−") for value in shown)
     return mean if low == high else f"{mean} ({low} to {high})"

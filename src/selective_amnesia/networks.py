@@ -127,6 +127,8 @@ class Networks(Stages):
             )
             for seed in seeds
         ]
+        for lab in labs:
+            lab.data = self.data  # read once
 
         def make(places: Sequence[int], keeper: Keeper) -> list[Trained]:
             chosen = [labs[i] for i in places]

@@ -121,6 +121,10 @@ def contest(history: Mapping[str, Tensor]) -> Figure:
         0, color=COLOR["control"], linestyle="--", label="its level: below it the hinge pushes"
     )
     ax.set_yscale("symlog", linthresh=10)
+    ax.set_yticks(
+        [-10, -5, 0, 5, 10, 20, 50, 100], ["−10", "−5", "0", "5", "10", "20", "50", "100"]
+    )
+    ax.set_ylim(min(-3.0, float(margin.min()) - 1), 1.2 * max(5.0, float(margin.max())))
     ax.set_xlabel("forgetting step")
     ax.set_ylabel("nats per image above the level")
     ax.legend()

@@ -10,7 +10,7 @@ from selective_amnesia import Lab, recipes, training
 from selective_amnesia.config import CVAEConfig, ForgetConfig
 from selective_amnesia.data import load
 from selective_amnesia.fisher import fisher_diagonal, relative_error
-from selective_amnesia.forgetting import forget
+from selective_amnesia.forgetting import METHODS, forget, settings
 
 pytestmark = [
     pytest.mark.gpu,
@@ -46,13 +46,15 @@ def test_recorded_steps_are_the_steps(on_gpu, seeds, monkeypatch):
         torch.testing.assert_close(weights(one), weights(other), rtol=1e-3, atol=1e-4)
 
 
-def test_forgetting_is_recorded(on_gpu):
+@pytest.mark.parametrize("method", METHODS)
+def test_forgetting_is_recorded(on_gpu, method):
     torch.manual_seed(0)
     original = recipes.cvae_for(on_gpu, CVAE).cuda()
     fisher = {k: torch.rand_like(p) for k, p in original.named_parameters()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = forget("selective_amnesia", original, fisher, [{0}, {1, 2}], FORGET, seeds=[0, 1])
+        config, sets = settings(method, FORGET), [{0}, {1, 2}]
+        made = forget(method, original, fisher, sets, config, seeds=[0, 1], data=on_gpu)
     assert all(weights(model).isfinite().all() for model, _ in made)
 
 

@@ -51,7 +51,7 @@ def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
     )
     pooled = (amnesiac - original) / (control - original)
     assert found["erasure_of_0_over_seeds"] == pytest.approx(pooled)
-    names = {path.name for path in folder.glob("*.png")}
+    names = {path.name for path in folder.glob("matrix*.png")}
     assert names == {f"matrix_{part}.png" for part in ("referee", "judge", "erasure")}
     assert command.main(["matrix", *SMOKE, "--seeds", "0"]) == 2
     assert "seeds is 0: use a whole number of at least 1" in capsys.readouterr().err

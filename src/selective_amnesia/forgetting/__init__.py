@@ -56,7 +56,7 @@ def method_of(name: str) -> ModuleType:
 
 def title(method: str) -> str:
     """A method's name, or a row's, as tables and figures write it."""
-    words = "retrain (the control)" if method == RETRAIN else method.replace("_", " ")
+    words = "retrain (the control)" if method == RETRAIN else str(method).replace("_", " ")
     return getattr(method_of(method), "NAME", words) if method in METHODS else words
 
 

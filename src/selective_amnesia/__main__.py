@@ -166,6 +166,10 @@ def _leaderboard(
 
     name = " ".join(map(str, forget_set(digits)))
     methods = methods or [forgetting.RETRAIN, *forgetting.METHODS]
+    folder = lab.folder / "figures" / "gallery"
+    path = folder / "leaderboard.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    _check_same_terms(known, name, lab, seeds)
     minutes = lab.cvae().facts["seconds"] * len(seeds) * (2 + 0.8 * len(methods)) / 60
     print(
         f"{len(seeds)} originals and controls, {len(methods)} methods: about {minutes:.0f} minutes "
@@ -173,8 +177,6 @@ def _leaderboard(
         flush=True,
     )
     made = leaderboard(lab, name, seeds, methods)
-    folder = lab.folder / "figures" / "gallery"
-    path = folder / "leaderboard.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     rows = known.get(name, {}).get("rows", {}) | made["rows"]
     known[name] = _facts(lab) | {"seeds": list(seeds)} | made | {"rows": rows}
@@ -190,8 +192,21 @@ def _leaderboard(
     if len(known) > 1:
         picture = render(plots_methods.by_set(by_set(known)))[1]
         write_bytes(folder / "leaderboard_sets.png", picture)
-        text += [sets_markdown(known), "One original and one control for each set but {0}."]
+        text.append(sets_markdown(known))
     between_marks(lab.folder / "README.md", "leaderboard", "\n\n".join(text))
+
+
+def _check_same_terms(known: dict[str, Any], name: str, lab: Lab, seeds: Sequence[int]) -> None:
+    """Raises ValueError where rows made now would stand beside rows of another yardstick."""
+    now = {"profile": lab.profile.name, "dataset": lab.dataset}
+    for other, found in known.items():
+        terms = now | ({"seeds": list(seeds)} if other == name else {})
+        recorded = {term: found[term] for term in terms}
+        if recorded != terms:
+            raise ValueError(
+                f"the leaderboard of {{{other}}} was recorded with {recorded}, not {terms}: use "
+                "the same, or take figures/gallery/leaderboard.json away first"
+            )
 
 
 def _about(found: dict[str, Any]) -> str:

@@ -228,17 +228,18 @@ def by_set(known: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def sets_markdown(known: dict[str, Any]) -> str:
-    """Erasure and cost of those methods for every forget set, as text."""
+    """Erasure and cost of those methods for every forget set, and from how many originals."""
     methods = by_set(known)
     names = list(next(iter(methods.values())))
     head = " | ".join(f"{title(m)}: erasure | cost | P(label)" for m in methods)
-    lines = [f"| forgotten | {head} |", f"| --- {'| --- | --- | --- ' * len(methods)}|"]
+    lines = [f"| forgotten | originals | {head} |", f"{'| --- ' * (2 + 3 * len(methods))}|"]
     for name in names:
-        cells = (
-            f"{row[name]['erasure']:.2f} | {row[name]['cost']:.2f} | {row[name]['label']:.3f}"
+        cells = [
+            _spread((row[name][measure],) * 3, places)
             for row in methods.values()
-        )
-        lines.append(f"| {name} | {' | '.join(cells)} |".replace("-0.", "−0."))
+            for measure, places in (("erasure", 2), ("cost", 2), ("label", 3))
+        ]
+        lines.append(f"| {name} | {len(known[name]['seeds'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

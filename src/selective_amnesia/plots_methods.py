@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .forgetting import title
+from .forgetting import RETRAIN, title
 from .plots import FAINT, MODEL_STYLE, _axes, styled
 
 __all__ = ["board", "by_set", "contest", "frontier"]
@@ -19,7 +19,7 @@ COLOR = {name: style["color"] for name, style in MODEL_STYLE.items()}
 
 
 def _style(method: str) -> dict[str, Any]:
-    if method == "retrain":
+    if method == RETRAIN:
         return {"color": COLOR["control"], "fmt": "^"}
     if method == OURS:
         return {"color": COLOR["amnesiac"], "fmt": "s"}
@@ -37,8 +37,8 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
     """
     figure, axes = _axes(1, 1, 4.6)
     ax = axes[0, 0]
-    if "retrain" in rows:
-        ax.axvspan(*rows["retrain"]["erasure"][1:], color=COLOR["control"], alpha=0.18, lw=0)
+    if RETRAIN in rows:
+        ax.axvspan(*rows[RETRAIN]["erasure"][1:], color=COLOR["control"], alpha=0.18, lw=0)
     ax.axvline(1, color=COLOR["control"], linestyle=":", linewidth=2)
     ax.axhline(0, color=FAINT, linewidth=1)
     for method, row in rows.items():
@@ -52,7 +52,7 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
     ax.margins(x=0.08)
     _name_points(ax, {m: (row["erasure"][0], row["cost"][0]) for m, row in rows.items()})
     ax.set_title(f"forgetting {digits}: how far it is gone, and at what price")
-    ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: three controls)")
+    ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: the controls)")
     ax.set_ylabel("kept digits' cost (nats per image)")
     return figure
 

@@ -27,9 +27,9 @@ import torch
 from measure import Row
 
 from selective_amnesia import Lab, recipes
-from selective_amnesia.__main__ import between_marks
 from selective_amnesia.config import FisherConfig
 from selective_amnesia.fisher import fisher_diagonal
+from selective_amnesia.records import between_marks
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"

@@ -5,8 +5,9 @@ import pytest
 from selective_amnesia import __main__ as command
 from selective_amnesia import leaderboard as boards
 from selective_amnesia.checkpoint import LabError
-from selective_amnesia.leaderboard import leaderboard, markdown, ranked, stronger
+from selective_amnesia.leaderboard import leaderboard, markdown, over_digits, ranked, stronger
 from selective_amnesia.networks import Networks
+from selective_amnesia.records import between_marks
 from selective_amnesia.training import Diverged
 
 SOME = ("retrain", "selective_amnesia", "fine_tuning")
@@ -46,6 +47,17 @@ def test_it_is_sorted_by_the_gap_and_a_failure_is_reported(lab, monkeypatch):
     assert found["rows"]["naive"]["failed"] == "the loss became nan"
     assert [name for name, _ in ranked(found)] == ["retrain", "naive"]
     assert "| naive | diverged |" in markdown(found)
+
+
+def test_the_mean_over_digits_leaves_out_sets_of_two():
+    def table(erasure):
+        return dict.fromkeys(("erasure", "cost", "label", "relearning"), (erasure, 0.0, 2.0))
+
+    sets = {"0": table(0.9), "1": table(1.1), "0 1": table(0.1)}
+    mean, low, high = over_digits(sets)["erasure"]
+    assert mean == pytest.approx(1.0)
+    assert (low, high) == pytest.approx((0.9, 1.1))
+    assert over_digits({"0": table(0.9), "0 1": table(0.1)}) is None
 
 
 def test_a_stronger_attacker_measures_on_the_same_scale(lab):
@@ -98,5 +110,5 @@ def test_a_file_without_marks_is_left_as_it_was(tmp_path):
     file = tmp_path / "text.md"
     file.write_text("no marks")
     with pytest.raises(LabError, match="put both where the table belongs"):
-        command.between_marks(file, "leaderboard", "table")
+        between_marks(file, "leaderboard", "table")
     assert file.read_text() == "no marks"

@@ -46,9 +46,6 @@ FIGURES = {
     "matrix": lambda: plots_attack.matrix(
         {"original": [0.9, 0.8], "amnesiac, recovery A": [0.1, 0.0]}, ["0", "1"], "title"
     ),
-    "erasure_points": lambda: plots_attack.erasure_points(
-        {"0": (1.1, 1.0, 1.2), "1": (0.9, 0.8, 1.0)}, {0: (1.1, 1.0, 1.2), 1: (1.0, 0.9, 1.1)}
-    ),
 }
 
 

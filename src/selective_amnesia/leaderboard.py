@@ -20,9 +20,11 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
+
 from .audit import area, steps_to
 from .config import forget_set, same_result
-from .evaluation import probabilities
+from .evaluation import interval, probabilities
 from .forgetting import METHODS, RETRAIN, method_of, settings, title
 from .lab import Lab
 from .models import OneHotCVAE
@@ -35,6 +37,7 @@ __all__ = [
     "leaderboard",
     "markdown",
     "measured",
+    "over_digits",
     "ranked",
     "sets_markdown",
     "stronger",
@@ -42,7 +45,9 @@ __all__ = [
 
 RELEARNED_FROM, KEPT_IMAGES = 10, 100  # real images: in all, and of each kept digit
 STRONGER = {"steps": 400, "more_starts": 10, "polish": 100, "images": 100}
-Measures = dict[str, float | None]
+SHOWN = {"erasure": 2, "cost": 2, "label": 3, "relearning": 2}  # of every set, to these places
+Measures = dict[str, float | None]  # one model's
+Table = dict[str, tuple[float, float, float]]  # mean, least and most
 
 
 def leaderboard(
@@ -171,7 +176,7 @@ def _relearned(lab: Lab, model: OneHotCVAE, forget: Sequence[int]) -> tuple[floa
     return statistics.mean(float(area(curve, watched)) for curve in curves), back
 
 
-def ranked(found: dict[str, Any]) -> list[tuple[str, dict[str, tuple[float, float, float]] | None]]:
+def ranked(found: dict[str, Any]) -> list[tuple[str, Table | None]]:
     """The rows by their gap, failures last: a method, and of each measure mean, least and most over
     the seeds."""
     rows = []
@@ -191,17 +196,16 @@ def ranked(found: dict[str, Any]) -> list[tuple[str, dict[str, tuple[float, floa
 
 def markdown(found: dict[str, Any]) -> str:
     """The table, as text."""
-    lines = [
-        "| method | erasure | kept digits' cost (nats) | referee's P under the label | after "
-        "attack A | relearning above the controls' | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    head = ["method", "erasure", "kept digits' cost (nats)", "referee's P under the label"]
+    head += ["after attack A", "relearning above the controls'", "seconds"]
+    lines = [_line(head), _line(["---"] * len(head))]
     for method, table in ranked(found):
         name = title(method)
         if table is None:
-            lines.append(f"| {name} | diverged | | | | | |")
+            lines.append(_line([name, "diverged", "", "", "", "", ""]))
             continue
         cells = [
+            name,
             _spread(table["erasure"], 2),
             _spread(table["cost"], 2),
             _spread(table["label"], 3),
@@ -209,42 +213,61 @@ def markdown(found: dict[str, Any]) -> str:
             _spread(table["relearning"], 2),
             f"{table['seconds'][0]:.0f}" if "seconds" in table else "",
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(_line(cells))
     return "\n".join(lines)
 
 
-def by_set(known: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
-    """Method -> forget set -> mean measures, of the methods that every set was given."""
+def by_set(known: dict[str, Any]) -> dict[str, dict[str, Table]]:
+    """Method -> forget set -> measures as in `ranked`, of the methods that every set was given."""
     tables = {name: dict(ranked(found)) for name, found in sorted(known.items())}
     shared = [m for m in next(iter(tables.values())) if all(t.get(m) for t in tables.values())]
-    return {
-        method: {
-            name: {measure: values[0] for measure, values in table[method].items()}
-            for name, table in tables.items()
-        }
-        for method in shared
-        if method != RETRAIN
-    }
+    return {method: {name: t[method] for name, t in tables.items()} for method in shared}
+
+
+def over_digits(sets: dict[str, Table]) -> Table | None:
+    """A method's mean measures over digits that were forgotten each on its own, with 95 % bootstrap
+    intervals over the digits; None where there are fewer than two."""
+    alone = [table for name, table in sets.items() if len(name) == 1]
+    if len(alone) < 2:
+        return None
+    found = {}
+    for measure in SHOWN:
+        means = torch.tensor([table[measure][0] for table in alone])
+        found[measure] = (float(means.mean()), *interval(means))
+    return found
 
 
 def sets_markdown(known: dict[str, Any]) -> str:
-    """Erasure and cost of those methods for every forget set, and from how many originals."""
+    """The measures of those methods for every forget set, means over its originals."""
     methods = by_set(known)
-    names = list(next(iter(methods.values())))
-    head = " | ".join(f"{title(m)}: erasure | cost | P(label)" for m in methods)
-    lines = [f"| forgotten | originals | {head} |", f"{'| --- ' * (2 + 3 * len(methods))}|"]
-    for name in names:
-        cells = [
-            _spread((row[name][measure],) * 3, places)
-            for row in methods.values()
-            for measure, places in (("erasure", 2), ("cost", 2), ("label", 3))
-        ]
-        lines.append(f"| {name} | {len(known[name]['seeds'])} | {' | '.join(cells)} |")
+    controls = methods.pop(RETRAIN, {})
+    head = ["forgotten", "originals", "controls' erasures"]
+    for method in methods:
+        head += [f"{title(method)}: erasure", "cost", "P(label)", "relearning"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for name, found in sorted(known.items()):
+        cells = [name, str(len(found["seeds"]))]
+        cells.append(_spread(controls[name]["erasure"], 2) if controls else "")
+        for sets in methods.values():
+            cells.append(_spread(sets[name]["erasure"], 2))
+            cells += [_number(sets[name][m][0], n) for m, n in SHOWN.items() if m != "erasure"]
+        lines.append(_line(cells))
+    means = [over_digits(sets) for sets in methods.values()]
+    if all(means):
+        cells = [_spread(mean[measure], n) for mean in means for measure, n in SHOWN.items()]
+        lines.append(_line(["mean of the digits (95 %)", "", "", *cells]))
     return "\n".join(lines)
 
 
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def _spread(values: tuple[float, float, float], places: int) -> str:
-    zero = 0.5 * 10**-places  # what rounds to it has no sign
-    shown = (0.0 if abs(value) < zero else value for value in values)
-    mean, low, high = (f"{value:.{places}f}".replace("-", "−") for value in shown)
+    mean, low, high = (_number(value, places) for value in values)
     return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def _number(value: float, places: int) -> str:
+    shown = 0.0 if abs(value) < 0.5 * 10**-places else value  # what rounds to it has no sign
+    return f"{shown:.{places}f}".replace("-", "−")

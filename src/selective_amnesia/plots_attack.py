@@ -19,7 +19,6 @@ __all__ = [
     "codes_curve",
     "confidence",
     "descriptions",
-    "erasure_points",
     "landscapes",
     "matrix",
     "relearning_curves",
@@ -288,30 +287,4 @@ def matrix(rows: Mapping[str, Sequence[float]], columns: Sequence[str], title: s
         label.set_color(_color(name.split(":")[0].split(",")[0]))
     if title:
         figure.suptitle(title, fontsize=11)
-    return figure
-
-
-@styled
-def erasure_points(
-    by_digit: Mapping[str, tuple[float, float, float]],
-    by_seed: Mapping[int, tuple[float, float, float]],
-) -> Figure:
-    """The amnesiac's erasure and its interval: each digit forgotten on its own, and digit 0 with
-    several seeds of the whole pipeline."""
-    ratio = (max(3, len(by_digit)), max(2, len(by_seed)))
-    figure, axes = _axes(1, 2, 3.0, width_ratios=ratio, sharey=True)
-    panels = ((by_digit, "each digit", "digit"), (by_seed, "digit 0, several seeds", "seed"))
-    for ax, (points, title, xlabel) in zip(axes[0], panels, strict=True):
-        for k, (value, low, high) in enumerate(points.values()):
-            ax.errorbar(k, value, yerr=[[value - low], [high - value]], fmt="s", capsize=3,
-                        color=_color("amnesiac"))  # fmt: skip
-            ax.text(k, high, f"{value:.2f}", ha="center", va="bottom", fontsize=8)
-        ax.axhline(1, color=_color("control"), linestyle=":", linewidth=2)
-        ax.axhline(0, color=_color("original"), linewidth=2)
-        ax.set_xticks(range(len(points)), [str(name) for name in points])
-        ax.set_xlim(-0.5, len(points) - 0.5)
-        ax.margins(y=0.12)
-        ax.set(title=title, xlabel=xlabel)
-        ax.grid(axis="x", visible=False)
-    axes[0, 0].set_ylabel("erasure (0: knows it, 1: never saw it)")
     return figure

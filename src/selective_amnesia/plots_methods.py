@@ -78,30 +78,39 @@ def _name_points(ax: Axes, points: Mapping[str, tuple[float, float]], gap: float
 
 
 @styled
-def by_set(methods: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """Erasure and cost of a few methods, a point for each forget set.
+def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, float]]]]) -> Figure:
+    """Erasure and cost of a few methods for each forget set, means with bars from the least to the
+    most over the originals; the controls' spread is shaded.
 
     Args:
-        methods: method -> forget set -> measures, with "erasure" and "cost" in them.
+        methods: method -> forget set -> measure -> (mean, least, most), with "erasure" and "cost".
     """
-    figure, axes = _axes(2, 1, 4.6, sharex=True, height_ratios=(3, 2))
+    figure, axes = _axes(2, 1, 4.8, sharex=True, height_ratios=(3, 2))
+    top, bottom = axes[:, 0]
     names = list(next(iter(methods.values())))
-    for shift, (method, row) in enumerate(methods.items()):
-        style = _style(method)
-        x = [k + 0.16 * (shift - (len(methods) - 1) / 2) for k in range(len(names))]
-        for ax, measure in zip(axes[:, 0], ("erasure", "cost"), strict=True):
-            y = [row[name][measure] for name in names]
-            ax.vlines(x, 1 if measure == "erasure" else 0, y, color=style["color"], linewidth=1)
-            ax.plot(x, y, style["fmt"], color=style["color"], markersize=7, label=title(method))
-    axes[0, 0].axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
-    axes[0, 0].set(title="each set forgotten on its own", ylabel="erasure (1: never saw it)")
-    axes[0, 0].legend(loc="lower right", ncols=len(methods))
-    axes[1, 0].axhline(0, color=FAINT, linewidth=1)
-    axes[1, 0].set(ylabel="cost (nats per image)", xlabel="forgotten digits")
-    axes[1, 0].set_xticks(range(len(names)), names)
-    for ax in axes[:, 0]:
+    for k, row in enumerate(methods.get(RETRAIN, {}).values()):
+        _, low, high = row["erasure"]
+        top.bar(k, high - low, 0.7, low, color=COLOR["control"], alpha=0.25, linewidth=0,
+                label="" if k else "the controls")  # fmt: skip
+    others = [method for method in methods if method != RETRAIN]
+    for shift, method in enumerate(others):
+        x = [k + 0.22 * (shift - (len(others) - 1) / 2) for k in range(len(names))]
+        for ax, measure in ((top, "erasure"), (bottom, "cost")):
+            points = [methods[method][name][measure] for name in names]
+            mean, low, high = zip(*points, strict=True)
+            down = [m - least for m, least in zip(mean, low, strict=True)]
+            up = [most - m for m, most in zip(mean, high, strict=True)]
+            ax.errorbar(x, mean, yerr=[down, up], capsize=2, elinewidth=1, markersize=6,
+                        label=title(method), **_style(method))  # fmt: skip
+    top.axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
+    top.set(title="each set forgotten on its own", ylabel="erasure (1: never saw it)")
+    top.legend(loc="upper center", ncols=1 + len(others), bbox_to_anchor=(0.5, -0.02))
+    bottom.axhline(0, color=FAINT, linewidth=1)
+    bottom.set(ylabel="cost (nats per image)", xlabel="forgotten digits")
+    bottom.set_xticks(range(len(names)), names)
+    for ax in (top, bottom):
         ax.grid(axis="x", visible=False)
-        ax.margins(y=0.15)
+        ax.margins(y=0.12)
     return figure
 
 

@@ -1,0 +1,130 @@
+"""Runs that are kept with the project: what `make matrix` and `make leaderboard` write.
+
+Each is a JSON file in figures/gallery, with its date, device and versions, the pictures that are
+drawn from it, and the README's tables between their marks.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import forgetting, plots_attack, plots_methods
+from .checkpoint import LabError, write_bytes
+from .config import forget_set
+from .lab import Lab
+from .leaderboard import by_set, leaderboard, markdown, ranked, sets_markdown
+from .plots import render
+from .results import matrix
+
+__all__ = ["between_marks", "record_leaderboard", "record_matrix"]
+
+
+def record_matrix(lab: Lab) -> None:
+    """The evaluation matrix, each digit forgotten on its own, written to figures/gallery as JSON
+    and as two pictures."""
+    alone = [(digit, (digit,)) for digit in range(lab.classes)]
+    minutes = lab.cvae().facts["seconds"] * 1.8 * lab.classes / 60
+    print(
+        f"{lab.classes} amnesiacs, as many controls, and the attacks on them: about {minutes:.0f} "
+        "minutes from nothing. What is finished is not made again; stop it whenever you like.",
+        flush=True,
+    )
+    facts, tables = _facts(lab), matrix(lab, alone)
+    folder = lab.folder / "figures" / "gallery"
+    write_bytes(folder / "matrix.json", json.dumps(facts | tables, indent=1).encode())
+    about = "profile {profile}, seed {seed}, {date}, {device}".format(**facts)
+    for who, table in tables.items():
+        what = f"{who}'s mean P(digit), %, each digit forgotten on its own ({about})"
+        figure = plots_attack.matrix(table, [str(digit) for digit, _ in alone], what)
+        write_bytes(folder / f"matrix_{who}.png", render(figure)[1])
+    print(f"written to {folder}: matrix.json, two pictures")
+
+
+def record_leaderboard(
+    lab: Lab, digits: str, seeds: Sequence[int], methods: Sequence[str] | None
+) -> None:
+    """The leaderboard of one forget set, written to figures/gallery as JSON and as a picture, and
+    into the README; rows that are not made now keep their figures."""
+    name = " ".join(map(str, forget_set(digits)))
+    methods = methods or [forgetting.RETRAIN, *forgetting.METHODS]
+    folder = lab.folder / "figures" / "gallery"
+    path = folder / "leaderboard.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    _check_same_terms(known, name, lab, seeds)
+    minutes = lab.cvae().facts["seconds"] * len(seeds) * (2 + 0.8 * len(methods)) / 60
+    print(
+        f"{len(seeds)} originals and controls, {len(methods)} methods: about {minutes:.0f} minutes "
+        "from nothing. What is finished is not made again; stop it whenever you like.",
+        flush=True,
+    )
+    made = leaderboard(lab, name, seeds, methods)
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    rows = known.get(name, {}).get("rows", {}) | made["rows"]
+    known[name] = _facts(lab) | {"seeds": list(seeds)} | made | {"rows": rows}
+    write_bytes(path, json.dumps(known, indent=1).encode())
+    text = [markdown(known[name]), _about(known[name])]
+    if name == "0":
+        order = {method: table for method, table in ranked(known[name]) if table}
+        write_bytes(folder / "leaderboard.png", render(plots_methods.board(order, "{0}"))[1])
+    print("\n\n".join([*text, f"written to {folder}: leaderboard.json"]))
+    if "0" not in known or not (lab.folder / "README.md").is_file():
+        return
+    text = [markdown(known["0"]), _about(known["0"])]
+    if len(known) > 1:
+        picture = render(plots_methods.by_set(by_set(known)))[1]
+        write_bytes(folder / "leaderboard_sets.png", picture)
+        text.append(sets_markdown(known))
+    between_marks(lab.folder / "README.md", "leaderboard", "\n\n".join(text))
+
+
+def _check_same_terms(known: dict[str, Any], name: str, lab: Lab, seeds: Sequence[int]) -> None:
+    """Raises ValueError where rows made now would stand beside rows of another yardstick."""
+    now = {"profile": lab.profile.name, "dataset": lab.dataset}
+    for other, found in known.items():
+        terms = now | ({"seeds": list(seeds)} if other == name else {})
+        recorded = {term: found[term] for term in terms}
+        if recorded != terms:
+            raise ValueError(
+                f"the leaderboard of {{{other}}} was recorded with {recorded}, not {terms}: use "
+                "the same, or take figures/gallery/leaderboard.json away first"
+            )
+
+
+def _about(found: dict[str, Any]) -> str:
+    seeds = ", ".join(map(str, found["seeds"]))
+    return (
+        "Profile {profile}, seeds {seeds}, {date}, {device}, torch {torch}; made by `make "
+        "leaderboard`.".format(**found | {"seeds": seeds})
+    )
+
+
+def between_marks(path: Path, mark: str, text: str) -> None:
+    """Replace what stands in a Markdown file between the comments "MARK: begin" and "MARK: end"."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise LabError(f"{path.name} has no {begin} ... {end}: put both where the table belongs")
+    write_bytes(path, f"{before}{begin}\n\n{text}\n\n{end}{after}".encode())
+
+
+def _facts(lab: Lab) -> dict[str, Any]:
+    """What a recorded run says of itself."""
+    return {
+        "profile": lab.profile.name,
+        "seed": lab.seed,
+        "dataset": lab.dataset,
+        "device": _device(lab),
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _device(lab: Lab) -> str:
+    return torch.cuda.get_device_name(lab.device) if lab.device.type == "cuda" else "CPU"

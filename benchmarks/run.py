@@ -85,7 +85,7 @@ def measured(part: str, lab: Lab) -> list[Row]:
         return [startup.imports()]
     if part == "kept":
         return startup.kept_notebooks(lab)
-    return [startup.all_notebooks(lab)]
+    return startup.all_notebooks(lab)
 
 
 # --- peak memory: one side of a benchmark, briefly, in a process of its own ----------------------

@@ -115,8 +115,9 @@ def test_radius_is_where_the_first_picture_is_no_digit():
     assert torch.allclose(radius(Fading(), Threshold(), 1, 0, z, 10), torch.full((3,), 0.4))
     assert radius(Fading(), Threshold(), 0, 1, z, 10).tolist() == [0, 0, 0]
     table = radius_map(Fading(), Threshold(), z, 10, "test")
-    assert table.isnan().tolist() == [[True, False], [False, True]]
+    assert table.isnan().all(-1).tolist() == [[True, False], [False, True]]
     assert table[1, 0] == pytest.approx(0.4)
+    assert table.shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,9 @@ def test_radii_are_those_of_the_kept_digits(lab):
     radii = lab.radii(lab.cvae(), {3, 8})
     assert radii.shape == (8, lab.profile.seeing.codes)
     assert ((radii >= 0) & (radii <= 1)).all()
+    everywhere = lab.radius_map(lab.cvae())
+    assert torch.equal(radii[0], everywhere[0, 3])
+    assert everywhere.isnan().all(-1).nonzero().tolist() == [[d, d] for d in range(10)]
 
 
 def test_encodings_are_those_of_the_test_images(lab):

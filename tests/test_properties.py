@@ -633,7 +633,8 @@ ABOVE = {
     *("results.erasures", "results.matrix", "results.results"),
     *("lab.Lab", "lab.Lab.open", "lab.Lab.amnesiac", "lab.Lab.amnesiacs", "lab.Lab.control"),
     *("lab.Lab.controls", "lab.Lab.explorer"),
-    *("lab.Lab.explorer_times", "lab.Lab.radii", "lab.Lab.sequence", "lab.Lab.siblings"),
+    *("lab.Lab.explorer_times", "lab.Lab.radii", "lab.Lab.radius_map"),
+    *("lab.Lab.sequence", "lab.Lab.siblings"),
     *("lab.Lab.page", "lab.Lab.trio", "lab.Lab.variant"),
 }
 NOTHING, RECORD = "takes nothing to spoil", "a record: what takes it checks it"

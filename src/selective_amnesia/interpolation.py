@@ -199,11 +199,12 @@ def radius(
 
 
 def radius_map(model: OneHotCVAE, referee: Referee, z: Tensor, steps: int, label: str) -> Tensor:
-    """The mean radius (classes, classes) from each digit (row) towards each (column); the diagonal
-    is not a number. `label` is what the progress bar says."""
+    """The radii (classes, classes, N) from each digit towards each other for N codes z (N, D); the
+    diagonal is not a number. `label` is what the progress bar says."""
+    check_rows("codes", z)
     n = model.classes
-    table = torch.full((n, n), torch.nan)
+    table = z.new_full((n, n, len(z)), torch.nan)
     pairs = [(a, b) for a in range(n) for b in range(n) if a != b]
     for a, b in tqdm(pairs, desc=label, unit="pair", mininterval=1):
-        table[a, b] = radius(model, referee, a, b, z, steps).mean()
+        table[a, b] = radius(model, referee, a, b, z, steps)
     return table

@@ -342,17 +342,26 @@ class Lab(Networks):
             "silhouette": latent.silhouette(codes, labels, config.silhouette, self.seed),
         }
 
-    def radii(self, model: OneHotCVAE, forget: Iterable[int] | str) -> Tensor:
-        """The radii of amnesia from every kept digit towards the first of the forget set:
-        (kept digits, codes). Every model of this lab is given the same codes."""
-        forget = forget_set(forget, self.classes)
+    def radius_map(self, model: OneHotCVAE) -> Tensor:
+        """The radii of amnesia from every digit towards every other: (classes, classes, codes), the
+        diagonal not a number. Every model of this lab is given the same codes."""
         config, referee = self.profile.seeing, self.referee()
+        name = f"radii-{name_of(model)}"
+
+        def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
+            z, label = self.codes(config.codes), f"radii of {name_of(model)}"
+            found = interpolation.radius_map(model, referee, z, config.path_steps, label)
+            return {"radii": found}, {}
+
+        stage = self._about(name, config, model=model, referee=referee)
+        return self._finish(stage, make).tensors["radii"].cpu()
+
+    def radii(self, model: OneHotCVAE, forget: Iterable[int] | str) -> Tensor:
+        """Of these the radii from every kept digit towards the first of the forget set: (kept
+        digits, codes)."""
+        forget = forget_set(forget, self.classes)
         kept = [digit for digit in range(self.classes) if digit not in forget]
-        z = self.codes(config.codes)
-        steps = config.path_steps
-        return torch.stack(
-            [interpolation.radius(model, referee, a, forget[0], z, steps) for a in kept]
-        )
+        return self.radius_map(model)[kept, forget[0]]
 
     def explorer(self, forget: Iterable[int] | str) -> Any:
         """The explorer (`widgets.Explorer`) of the trio, on the way from 7 (or, where that is

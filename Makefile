@@ -4,16 +4,18 @@ SEED    ?= 0
 FORGET  ?=
 BIN     := .venv/bin
 
+export PROFILE SEED FORGET
+
 .PHONY: run matrix leaderboard test faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
-	$(BIN)/python -m selective_amnesia run --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
+	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
-matrix: .venv/installed   ## all ten digits beside their controls, several seeds; resumable
-	$(BIN)/python -m selective_amnesia matrix --profile "$(PROFILE)" --seed "$(SEED)"
+matrix: .venv/installed   ## all ten digits beside their controls; resumable
+	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED"
 
 leaderboard: .venv/installed ## every forgetting method beside the controls; resumable
-	$(BIN)/python -m selective_amnesia leaderboard --profile "$(PROFILE)" --seed "$(SEED)" --forget "$(FORGET)"
+	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
 test: .venv/installed     ## the tests
 	$(BIN)/python -m pytest

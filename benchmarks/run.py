@@ -27,6 +27,7 @@ import torch
 from measure import Row
 
 from selective_amnesia import Lab, recipes
+from selective_amnesia.checkpoint import write_bytes
 from selective_amnesia.config import FisherConfig
 from selective_amnesia.fisher import fisher_diagonal
 from selective_amnesia.records import between_marks
@@ -65,8 +66,7 @@ def main() -> None:
                 rate = machine[f"product_gflops_{'bfloat16' if row.half else 'float32'}"]
                 print(f"  the products alone: {row.gflop / rate:.2f} s at {rate} Gflop/s")
         known[part] = {"machine": machine, "rows": [as_stored(row) for row in rows]}
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(known, indent=1) + "\n")
+        write_bytes(path, f"{json.dumps(known, indent=1)}\n".encode())
     if lab.device.type == "cpu":
         write_table(known)
     else:

@@ -28,6 +28,12 @@ def test_forget_set_names_what_is_wrong(labels, says):
         forget_set(labels)
 
 
+def test_a_single_digit_is_a_forget_set():
+    assert forget_set(3) == (3,)
+    with pytest.raises(ValueError, match="cannot forget True"):
+        forget_set(True)
+
+
 def test_unknown_profile_names_the_known_ones():
     with pytest.raises(ValueError, match="smoke, fast, paper"):
         get_profile("quick")
@@ -36,7 +42,7 @@ def test_unknown_profile_names_the_known_ones():
 @pytest.mark.parametrize(
     "change",
     [{"steps": 0}, {"steps": -1}, {"batch_size": 0}, {"lr": 0.0}, {"lr": float("nan")},
-     {"warmup": 10}, {"steps": 2.5}, {"steps": True}],
+     {"warmup": 10}, {"steps": 2.5}, {"steps": True}, {"lr": "0.1"}],
 )  # fmt: skip
 def test_bad_settings_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):

@@ -52,6 +52,33 @@ def test_a_finished_stage_is_not_made_again(lab, monkeypatch):
     assert same(first, weights_of(Lab.open("smoke", 0, "digits", lab.folder, "cpu").amnesiac("0")))
 
 
+def test_a_readers_model_whose_code_changes_is_another_one(lab):
+    class Faint(torch.nn.Module):
+        classes, z_dim, by = 10, 8, 1.0
+
+        def __init__(self):
+            super().__init__()
+            self.inner = lab.cvae()
+
+        def decode_logits(self, z, c):
+            return self.by * self.inner.decode_logits(z, c)
+
+        def decode(self, z, c):
+            return self.decode_logits(z, c).sigmoid()
+
+    model = Faint()
+    before = lab.description_length(model, 0)
+    model.by = 0.1
+    assert not torch.equal(lab.description_length(model, 0), before)
+
+
+def test_home_is_found_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", "lab")
+    assert home() == tmp_path / "lab"
+    assert Lab.open("smoke", dataset="digits", folder="here").folder == tmp_path / "here"
+
+
 def test_a_changed_copy_of_the_labs_model_is_a_model_of_its_own(lab):
     known = lab.scores(lab.cvae())
     changed = copy.deepcopy(lab.cvae())
@@ -355,6 +382,8 @@ def test_samples_are_exported_as_files(lab):
     assert files[:3] == ["0/0000.png", "0/0001.png", "1/0000.png"]
     assert len(files) == 20
     assert Image.open(folder / files[0]).size == (28, 28)
+    again = lab.export_samples(lab.cvae(), "original", per_label=1)
+    assert len(list(again.rglob("*.png"))) == 10
 
 
 @pytest.mark.parametrize(

@@ -23,19 +23,34 @@ def found(lab):
     return leaderboard(lab, {0}, (0, 1), SOME)
 
 
-def test_the_controls_lie_around_one_and_pay_nothing_by_construction(found):
+def test_each_control_is_measured_against_the_others(lab, found):
     assert set(found["rows"]) == set(SOME)
-    erasures = [row["erasure"] for row in found["rows"]["retrain"]["seeds"].values()]
-    low, high = found["yardstick"]["original"], found["yardstick"]["control"]
-    assert low < high
-    assert min(erasures) <= 1 <= max(erasures)
+    originals, controls = (found["yardstick"]["by_seed"][k] for k in ("original", "control"))
+    rows = found["rows"]["retrain"]["seeds"]
+    for i in (0, 1):
+        low, high = originals[i], controls[1 - i]
+        assert rows[str(i)]["erasure"] == pytest.approx((controls[i] - low) / (high - low))
+    relearned = found["yardstick"]["by_seed"]["relearning"]
+    assert rows["0"]["relearning"] == pytest.approx(relearned[0] - relearned[1])
+
+
+def test_a_method_is_measured_against_the_mean_control(found):
     row = found["rows"]["selective_amnesia"]["seeds"]["1"]
-    assert 0 <= row["label"] <= 1
-    assert row["gap"] == pytest.approx(
-        abs(row["erasure"] - 1)
-        + row["label"]
-        + max(0, row["cost"]) / (high - found["yardstick"]["by_seed"]["original"][1])
+    worth = found["yardstick"]["control"] - found["yardstick"]["by_seed"]["original"][1]
+    assert found["yardstick"]["control"] == pytest.approx(
+        sum(found["yardstick"]["by_seed"]["control"]) / 2
     )
+    assert 0 <= row["label"] <= 1
+    gap = abs(row["erasure"] - 1) + row["label"] + max(0, row["cost"]) / worth
+    assert row["gap"] == pytest.approx(gap)
+
+
+def test_a_single_control_has_nothing_to_be_measured_against(lab):
+    found = leaderboard(lab, {0}, (0,), ("retrain", "fine_tuning"))
+    row = found["rows"]["retrain"]["seeds"]["0"]
+    assert row["erasure"] is None
+    assert row["relearning"] is None
+    assert "| retrain (the control) | " in markdown(found)
 
 
 def test_it_is_sorted_by_the_gap_and_a_failure_is_reported(lab, monkeypatch):
@@ -57,13 +72,18 @@ def test_the_mean_over_digits_leaves_out_sets_of_two():
     mean, low, high = over_digits(sets)["erasure"]
     assert mean == pytest.approx(1.0)
     assert (low, high) == pytest.approx((0.9, 1.1))
-    assert over_digits({"0": table(0.9), "0 1": table(0.1)}) is None
+    assert over_digits({"0": table(0.9), "0 1": table(0.1)}) == {}
 
 
 def test_a_stronger_attacker_measures_on_the_same_scale(lab):
     brief = {"steps": 3, "more_starts": 2, "polish": 2, "images": 5}
-    at_one = stronger(lab, "retrain", {0}, (0, 1), **brief)
-    assert min(at_one) <= 1 <= max(at_one)
+    nats = [
+        [float(lab.description_length(m, 0, **brief).mean()) for m in (s.cvae(), s.control({0}))]
+        for s in lab.siblings((0, 1))
+    ]
+    (low, high), (low_1, high_1) = nats
+    expected = [(high - low) / (high_1 - low), (high_1 - low_1) / (high - low_1)]
+    assert stronger(lab, "retrain", {0}, (0, 1), **brief) == pytest.approx(expected)
     assert len(stronger(lab, "fine_tuning", {0}, (0,), **brief)) == 1
 
 
@@ -72,6 +92,10 @@ def test_what_does_not_exist_is_refused_before_any_work(lab):
         leaderboard(lab, {0}, (0,), ("hope",))
     with pytest.raises(ValueError, match="cannot forget 11"):
         leaderboard(lab, {11})
+    with pytest.raises(ValueError, match="method 'hope' is unknown"):
+        stronger(lab, "hope", {0})
+    with pytest.raises(ValueError, match="there are no seeds: name at least one"):
+        leaderboard(lab, {0}, ())
 
 
 def test_the_command_writes_table_picture_and_readme_and_keeps_other_rows(
@@ -103,6 +127,15 @@ def test_the_command_writes_table_picture_and_readme_and_keeps_other_rows(
     assert (folder / "leaderboard_sets.png").is_file()
     assert command.main([*run, "hope"]) == 2
     assert "method 'hope' is unknown" in capsys.readouterr().err
+    record = json.loads(before)
+    record["0"]["yardstick"]["control"] += 1
+    (folder / "leaderboard.json").write_text(json.dumps(record))
+    assert command.main([*run, "retrain"]) == 2
+    says = "the yardstick is no longer the one of fine_tuning, selective_amnesia"
+    assert says in capsys.readouterr().err
+    (folder / "leaderboard.json").write_text("{")
+    assert command.main([*run, "retrain"]) == 2
+    assert "is damaged" in capsys.readouterr().err
     readme.unlink()
 
 

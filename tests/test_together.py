@@ -143,3 +143,102 @@ def test_what_a_finished_stage_left_behind_is_not_counted_twice(lab, made, monke
     monkeypatch.setitem(stages.AT_ONCE, "cpu", 3)
     lab.controls([{4, 5}, {4, 6}, {4, 7}])
     assert made == [1, 2]
+
+
+def killed_at(step, monkeypatch):
+    """From now on a run dies once it has saved that step."""
+    save = Snapshot.save
+
+    def killed(keeper, state):
+        save(keeper, state)
+        if int(state["step"]) == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Snapshot, "save", killed)
+    return lambda: monkeypatch.setattr(Snapshot, "save", save)
+
+
+def left(lab):
+    return sorted(p.name for p in (lab.folder / "checkpoints").glob("*.partial"))
+
+
+def test_a_killed_run_goes_on_in_another_list(tmp_path, made, monkeypatch):
+    lab = Lab.open("smoke", 0, "digits", tmp_path, "cpu")
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 2)
+    lab.controls([{0}, {1}])
+    live = killed_at(40, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        lab.controls([{0}, {1}, {2}, {3}])
+    live()
+    (run,) = left(lab)
+    first = made.copy()
+    two, three = lab.controls([{2}, {3}])
+    assert run.startswith("together-")
+    assert made == [*first, 2]
+    assert (two.facts["forget"], three.facts["forget"]) == ([2], [3])
+    assert left(lab) == []
+
+
+def test_a_set_named_twice_is_made_once(tmp_path, made):
+    lab = Lab.open("smoke", 0, "digits", tmp_path, "cpu")
+    one, other = lab.controls([{0}, {0}])
+    assert made == [1]
+    assert same(one, other)
+
+
+def test_one_that_was_begun_alone_goes_on_alone(tmp_path, made, monkeypatch):
+    lab = Lab.open("smoke", 0, "digits", tmp_path, "cpu")
+    live = killed_at(40, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        lab.control({7})
+    live()
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 3)
+    lab.controls([{7}, {8}, {9}])
+    assert made == [1, 2, 1]
+    assert left(lab) == []
+
+
+def test_what_fails_together_is_made_one_by_one(tmp_path, made, monkeypatch, capsys):
+    lab = Lab.open("smoke", 0, "digits", tmp_path, "cpu")
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 3)
+    train = recipes.train_cvaes
+
+    def fails(*args, **kwargs):
+        if len(kwargs["seeds"]) > 1:
+            raise training.Diverged("the loss became nan.")
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr(recipes, "train_cvaes", fails)
+    assert len(lab.controls([{7}, {8}])) == 2
+    assert "the loss became nan. They are made one by one instead." in capsys.readouterr().out
+    assert made == [1, 1]
+
+
+def test_the_snapshot_of_a_run_whose_stages_are_finished_goes(tmp_path, monkeypatch):
+    lab = Lab.open("smoke", 0, "digits", tmp_path, "cpu")
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 2)
+    monkeypatch.setattr(Snapshot, "drop", lambda _keeper: None)
+    lab.controls([{7}, {8}])
+    assert left(lab)
+    monkeypatch.undo()
+    monkeypatch.setitem(stages.AT_ONCE, "cpu", 2)
+    lab.controls([{7}, {8}])
+    assert left(lab) == []
+
+
+def test_streams_take_every_form_and_refuse_what_they_cannot_split():
+    def drawn():
+        yield torch.rand((2, 3))
+        yield torch.randn(size=(2, 3))
+        yield torch.rand(torch.Size([2, 3]))
+        yield torch.randint(4, 9, (2, 3))
+        yield torch.randint(9, size=(2, 3))
+        yield torch.randn_like(torch.empty(2, 3, dtype=torch.float64))
+
+    with training.Streams([1, 1], torch.device("cpu")):
+        for x in drawn():
+            assert x.shape == (2, 3)
+            assert torch.equal(x[0], x[1])
+        assert x.dtype == torch.float64
+        with pytest.raises(ValueError, match="for 2 models: give the number of models"):
+            torch.rand(5)

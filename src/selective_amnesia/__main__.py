@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "run":
             _execute_notebooks(lab, sets)
         _report(lab, sets)
-    except (ValueError, FileNotFoundError, LabError, Diverged) as error:
+    except (ValueError, OSError, LabError, Diverged) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -63,7 +63,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
     """Each notebook in order, its output on this terminal, an executed copy in build/."""
-    from papermill import PapermillExecutionError, execute_notebook
+    try:
+        from nbclient.exceptions import DeadKernelError
+        from papermill import PapermillExecutionError, execute_notebook
+    except ImportError as error:
+        raise LabError(f'{error}: pip install -e ".[run]", or use `make run`') from error
 
     os.environ.setdefault("SELECTIVE_AMNESIA_HOME", str(lab.folder))
     os.environ.setdefault("TQDM_MININTERVAL", "2")
@@ -91,6 +95,9 @@ def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
             )
         except PapermillExecutionError as error:
             raise LabError(f"{notebook.name} stopped: {error.evalue}") from error
+        except DeadKernelError as error:
+            what = "its kernel died, perhaps of too little memory"
+            raise LabError(f"{notebook.name} stopped: {what}. Run it again.") from error
         print(f"    done in {time.perf_counter() - started:.0f} s", flush=True)
 
 

@@ -103,11 +103,13 @@ def _replace(path: Path, content: bytes) -> None:
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
+            temporary = None
     except OSError as error:
+        raise _cannot("write", path, error) from error
+    finally:
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
-        raise _cannot("write", path, error) from error
 
 
 @contextmanager
@@ -145,7 +147,7 @@ def read(path: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
         LabError: it is damaged (it is then set aside as *.damaged) or of a newer format.
     """
     _bring_back(path)
-    for place in (path, _refuge(path)):
+    for place in _places(path):
         if (found := _read_at(place)) is not None:
             tensors = {k: v.to(device) for k, v in found.tensors.items()}
             return Checkpoint(tensors, found.facts)
@@ -236,7 +238,7 @@ class Snapshot:
     def load(self) -> dict[str, Tensor] | None:
         """The state, or None where there is none to be believed."""
         _bring_back(self.at)
-        for path in (_with(_refuge(self.at), ".partial"), self.path):
+        for path in (_with(place, ".partial") for place in reversed(_places(self.at))):
             if (stored := read_bytes(path)) is None:
                 continue
             try:
@@ -282,18 +284,26 @@ def _keep(path: Path, files: dict[str, bytes]) -> None:
             f"to copy it yourself: cp {refuge}.* {path.parent}/"
         )
     else:
-        for suffix in files:
-            _with(refuge, suffix).unlink(missing_ok=True)
+        with suppress(OSError):
+            for suffix in files:
+                _with(refuge, suffix).unlink(missing_ok=True)
 
 
 def _bring_back(path: Path) -> None:
-    """Move what the refuge holds of a stage to its own folder, if that takes it by now."""
-    for suffix in (".partial", ".safetensors", ".json"):
-        kept = _with(_refuge(path), suffix)
-        if kept.is_file():
-            with suppress(LabError, OSError):
-                _replace(_with(path, suffix), kept.read_bytes())
-                kept.unlink()
+    """Move what the refuge holds of a stage to its own folder, if that takes all of it by now."""
+    refuge = _refuge(path)
+    held = [s for s in (".partial", ".safetensors", ".json") if os.path.isfile(_with(refuge, s))]
+    with suppress(LabError, OSError):
+        for suffix in held:
+            _replace(_with(path, suffix), _with(refuge, suffix).read_bytes())
+        for suffix in reversed(held):  # facts first: without them the rest counts for nothing
+            _with(refuge, suffix).unlink()
+
+
+def _places(path: Path) -> list[Path]:
+    """Where a stage's files may lie; the refuge only where it can be looked into."""
+    refuge = _refuge(path)
+    return [path, refuge] if os.access(refuge.parent, os.R_OK | os.X_OK) else [path]
 
 
 def _refuge(path: Path) -> Path:

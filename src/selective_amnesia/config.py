@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Real
 from typing import Any
 
 __all__ = [
@@ -50,6 +51,8 @@ def amount(name: str, value: float) -> float:
     Raises:
         ValueError: it is not.
     """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name} is {value!r}: use a number")
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name} is {value}: use zero or a positive number")
     return value
@@ -206,6 +209,11 @@ class AttackConfig(Counts):
     finalists: int = 3
     prior: float = 0.01
     frames: int = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.settle > 1:
+            raise ValueError(f"settle is {self.settle}: use a share of the steps, 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,13 +392,15 @@ def same_result(config: Any) -> dict[str, Any]:
     return {k: v for k, v in asdict(config).items() if k not in silent}
 
 
-def forget_set(labels: Iterable[int] | str, classes: int = 10) -> tuple[int, ...]:
-    """A forget set as sorted labels: from {3, 8}, [3, 8] or "3 8".
+def forget_set(labels: Iterable[int] | str | int, classes: int = 10) -> tuple[int, ...]:
+    """A forget set as sorted labels: from {3, 8}, [3, 8], "3 8", or 3 for a single one.
 
     Raises:
         ValueError: it is empty, holds something that is no label, or leaves nothing to keep.
     """
     what = f"digits from 0 to {classes - 1}"
+    if isinstance(labels, int):
+        labels = [labels]
     words = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
     for word in words:
         if isinstance(word, bool) or not str(word).isdecimal() or int(word) >= classes:

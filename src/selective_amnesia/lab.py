@@ -9,6 +9,7 @@ otherwise, together with what it needs (`stages.py` says how it is kept).
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -68,7 +69,9 @@ class Lab(Networks):
             raise ValueError(f"seed is {seed!r}: use a whole number of at least 0")
         if dataset not in DATASETS:
             raise ValueError(f"dataset {dataset!r} is unknown: use one of {', '.join(DATASETS)}")
-        folder = Path(folder) if folder is not None else home()
+        if seed >= 2**32:
+            raise ValueError(f"seed is {seed}: use one below {2**32}")
+        folder = Path(folder).absolute() if folder is not None else home()
         checkpoint.write_bytes(folder / "checkpoints" / ".writable", b"")
         wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -379,7 +382,8 @@ class Lab(Networks):
         """Milliseconds from a slider's event to the new pictures, measured once and kept."""
         networks = [*self.trio(forget).values(), self.referee()]
         events = self.profile.seeing.events
-        shaped_by = {"events": events, "networks": [model.facts["name"] for model in networks]}
+        names = [model.facts["name"] for model in networks]
+        shaped_by = {"events": events, "networks": names, "device": str(self.device)}
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
             from .widgets import event_times
@@ -405,9 +409,13 @@ class Lab(Networks):
         from .plots import png
 
         folder = self.folder / "build" / "samples" / _plain(name)
+        fresh = folder.with_name(f".{folder.name}")
+        shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
         for label, images in enumerate(self.samples(model, per_label)):
             for i, image in enumerate(images):
-                checkpoint.write_bytes(folder / str(label) / f"{i:04d}.png", png(image))
+                checkpoint.write_bytes(fresh / str(label) / f"{i:04d}.png", png(image))
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
         return folder
 
 

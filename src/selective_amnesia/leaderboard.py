@@ -4,11 +4,12 @@ A method is asked three things: is the digit gone as far as from a model that ne
 1, see `audit`), does its plain label still bring it, and what did the digits that stay pay? It is
 run from several originals, and its erasure is measured against the mean of as many controls: two
 controls differ by more than a bootstrap over images shows. The controls are a row of their own,
-"retrain": its spread is what chance leaves.
+"retrain", each measured against the others: its spread is what chance leaves.
 
-The rows are in the order of
+The rows are in the order of the mean over the originals of
 
-    gap = |erasure - 1| + P(digit | its label) + (kept digits' cost) / (control's - original's nats)
+    gap = |erasure - 1| + P(digit | its label) + max(0, kept digits' cost) / (control's - original's
+          nats)
 
 each a share of what knowing the digit is worth, so that neither forgetting too little, nor
 forgetting more than never having seen, nor damage stays hidden.
@@ -17,12 +18,12 @@ forgetting more than never having seen, nor damage stays hidden.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from .audit import area, steps_to
+from .audit import area
 from .config import forget_set, same_result
 from .evaluation import interval, probabilities
 from .forgetting import METHODS, RETRAIN, method_of, settings, title
@@ -32,7 +33,7 @@ from .stages import facts_of
 from .training import Diverged, frame_steps
 
 __all__ = [
-    "STRONGER",
+    "COMPARED",
     "by_set",
     "leaderboard",
     "markdown",
@@ -44,8 +45,8 @@ __all__ = [
 ]
 
 RELEARNED_FROM, KEPT_IMAGES = 10, 100  # real images: in all, and of each kept digit
-STRONGER = {"steps": 400, "more_starts": 10, "polish": 100, "images": 100}
-SHOWN = {"erasure": 2, "cost": 2, "label": 3, "relearning": 2}  # of every set, to these places
+COMPARED = ("calibrated_amnesia", "selective_amnesia")  # for every forget set, by SHOWN
+SHOWN = {"erasure": 2, "cost": 2, "label": 3, "relearning": 2}  # to these places
 Measures = dict[str, float | None]  # one model's
 Table = dict[str, tuple[float, float, float]]  # mean, least and most
 
@@ -59,36 +60,31 @@ def leaderboard(
     """What each method does to the originals of these seeds, made where it is not there yet.
 
     Returns:
-        "yardstick": mean nats of originals and controls; "rows": for each method its settings and
-        the measures of each seed (`measured`), or why it failed.
+        "yardstick": mean nats of originals and controls, the controls' mean relearning, and these
+        by seed; "rows": for each method its settings and the measures of each seed (`measured`),
+        or why it failed. Of a single control erasure and relearning are None: they would be 1 and
+        0 by construction.
     """
     forget = forget_set(forget, lab.classes)
-    for method in methods:
-        if method != RETRAIN:
-            method_of(method)
-    labs = lab.siblings(seeds)
-    controls = [sibling.control(forget) for sibling in labs]
-    ends = {
-        "original": [_nats(lab, sibling.cvae(), forget) for sibling in labs],
-        "control": [_nats(lab, control, forget) for control in controls],
-    }
-    yardstick = {name: statistics.mean(nats) for name, nats in ends.items()}
-    yardstick["relearning"] = statistics.mean(_relearned(lab, c, forget)[0] for c in controls)
+    chosen = {m: settings(m, lab.profile.forget) for m in methods if m != RETRAIN}
+    labs, controls, ends = _yardstick(lab, forget, seeds)
+    ends["relearning"] = [_relearned(lab, control, forget) for control in controls]
     rows: dict[str, Any] = {}
     for method in methods:
-        like = {} if method == RETRAIN else same_result(settings(method, lab.profile.forget))
+        like = same_result(chosen[method]) if method in chosen else {}
         rows[method] = {"settings": like, "seeds": {}}
         for i, sibling in enumerate(labs):
             try:
-                model = (
-                    controls[i] if method == RETRAIN else sibling.amnesiac(forget, method=method)
-                )
+                model = sibling.amnesiac(forget, method) if method in chosen else controls[i]
             except Diverged as error:
                 rows[method]["failed"] = str(error)
                 break
-            found = measured(lab, model, sibling.cvae(), forget, yardstick)
-            rows[method]["seeds"][str(sibling.seed)] = found
-    return {"forget": list(forget), "yardstick": yardstick | {"by_seed": ends}, "rows": rows}
+            against = _means(ends, leave_out=None if method in chosen else i)
+            row = measured(lab, model, sibling.cvae(), forget, against)
+            if method == RETRAIN and len(labs) == 1:
+                row |= {"erasure": None, "relearning": None}
+            rows[method]["seeds"][str(sibling.seed)] = row
+    return {"forget": list(forget), "yardstick": _means(ends) | {"by_seed": ends}, "rows": rows}
 
 
 def stronger(
@@ -98,18 +94,45 @@ def stronger(
     seeds: Sequence[int] = (0, 1, 2),
     **changes: Any,
 ) -> list[float]:
-    """A method's erasure for each seed by an attacker with more starts and steps, who goes on by
-    L-BFGS (`STRONGER`)."""
+    """A method's erasure for each seed by an attacker with ten random conditions as starts besides
+    the labels and twice the steps, who goes on by L-BFGS."""
     forget = forget_set(forget, lab.classes)
-    labs = lab.siblings(seeds)
-    harder = STRONGER | changes
-    low = [_nats(lab, sibling.cvae(), forget, **harder) for sibling in labs]
-    high = [_nats(lab, sibling.control(forget), forget, **harder) for sibling in labs]
-    nats = high
     if method != RETRAIN:
-        nats = [_nats(lab, s.amnesiac(forget, method=method), forget, **harder) for s in labs]
-    top = statistics.mean(high)
-    return [(n - o) / (top - o) for n, o in zip(nats, low, strict=True)]
+        method_of(method)
+    harder = {"steps": 2 * lab.profile.description.steps, "more_starts": 10, "polish": 100}
+    harder |= changes
+    labs, controls, ends = _yardstick(lab, forget, seeds, **harder)
+    found = []
+    for i, sibling in enumerate(labs):
+        model = controls[i] if method == RETRAIN else sibling.amnesiac(forget, method)
+        top = _means(ends, leave_out=i if method == RETRAIN else None)["control"]
+        low, nats = ends["original"][i], _nats(lab, model, forget, **harder)
+        found.append((nats - low) / (top - low))
+    return found
+
+
+def _yardstick(
+    lab: Lab, forget: tuple[int, ...], seeds: Sequence[int], **changes: Any
+) -> tuple[list[Lab], list[OneHotCVAE], dict[str, list[float]]]:
+    """The labs of these seeds, their controls, and the nats of originals and controls by seed."""
+    if not len(seeds):
+        raise ValueError("there are no seeds: name at least one")
+    labs = lab.siblings(seeds)
+    controls = [sibling.control(forget) for sibling in labs]
+    originals = [sibling.cvae() for sibling in labs]
+    ends = {
+        name: [_nats(lab, model, forget, **changes) for model in models]
+        for name, models in (("original", originals), ("control", controls))
+    }
+    return labs, controls, ends
+
+
+def _means(ends: Mapping[str, Sequence[float]], leave_out: int | None = None) -> dict[str, float]:
+    """The means over the seeds, but for one where there are others."""
+    return {
+        name: statistics.mean([v for i, v in enumerate(values) if i != leave_out] or values)
+        for name, values in ends.items()
+    }
 
 
 def measured(
@@ -117,7 +140,7 @@ def measured(
     model: OneHotCVAE,
     original: OneHotCVAE,
     forget: Iterable[int] | str,
-    yardstick: dict[str, float],
+    yardstick: Mapping[str, float],
 ) -> Measures:
     """One model's figures, means over the forgotten digits.
 
@@ -127,9 +150,8 @@ def measured(
 
     Returns:
         "erasure"; "cost" in nats per image of the kept digits under their labels; "gap" (see
-        above); the referee's P of the digit under its "label" and after "attack" A; relearning
-        from ten real images, the area "relearning" above the controls' and the "steps" it takes;
-        "seconds" that the model took.
+        above); the referee's P of the digit under its "label" and after "attack" A; "relearning"
+        from ten real images, the area above the controls'; "seconds" that the model took.
     """
     forget = forget_set(forget, lab.classes)
     kept = [digit for digit in range(lab.classes) if digit not in forget]
@@ -138,7 +160,6 @@ def measured(
     after, before = (lab.code_length(m, kept, images=KEPT_IMAGES) for m in (model, original))
     cost = float((after - before).mean())
     erasure = (nats - low) / worth
-    relearned, steps = _relearned(lab, model, forget)
     label = _seen(lab, model, forget, "label")
     return {
         "erasure": erasure,
@@ -146,8 +167,7 @@ def measured(
         "gap": abs(erasure - 1) + label + max(0.0, cost) / worth,
         "label": label,
         "attack": _seen(lab, model, forget, "a"),
-        "relearning": relearned - yardstick["relearning"],
-        "steps": steps,
+        "relearning": _relearned(lab, model, forget) - yardstick["relearning"],
         "seconds": facts_of(model).get("seconds"),
     }
 
@@ -165,15 +185,13 @@ def _seen(lab: Lab, model: OneHotCVAE, forget: Sequence[int], method: str) -> fl
     return statistics.mean(map(float, seen))
 
 
-def _relearned(lab: Lab, model: OneHotCVAE, forget: Sequence[int]) -> tuple[float, float | None]:
-    """The area under the curve of relearning and the steps it takes, means over the digits."""
+def _relearned(lab: Lab, model: OneHotCVAE, forget: Sequence[int]) -> float:
+    """The area under the curve of relearning, mean over the digits."""
     config = lab.profile.relearning
     watched = frame_steps(config.steps, config.looks)
     k = (RELEARNED_FROM,)
     curves = [lab.relearning(model, digit, images=k)[0].mean(0) for digit in forget]
-    steps = [steps_to(curve, watched) for curve in curves]
-    back = None if None in steps else statistics.mean(steps)
-    return statistics.mean(float(area(curve, watched)) for curve in curves), back
+    return statistics.mean(float(area(curve, watched)) for curve in curves)
 
 
 def ranked(found: dict[str, Any]) -> list[tuple[str, Table | None]]:
@@ -196,66 +214,63 @@ def ranked(found: dict[str, Any]) -> list[tuple[str, Table | None]]:
 
 def markdown(found: dict[str, Any]) -> str:
     """The table, as text."""
-    head = ["method", "erasure", "kept digits' cost (nats)", "referee's P under the label"]
-    head += ["after attack A", "relearning above the controls'", "seconds"]
+    columns = {
+        "gap": ("gap", 2),
+        "erasure": ("erasure", 2),
+        "cost": ("kept digits' cost (nats)", 2),
+        "label": ("referee's P under the label", 3),
+        "attack": ("after attack A", 2),
+        "relearning": ("relearning above the controls'", 2),
+    }
+    head = ["method", *(words for words, _ in columns.values()), "seconds"]
     lines = [_line(head), _line(["---"] * len(head))]
     for method, table in ranked(found):
-        name = title(method)
         if table is None:
-            lines.append(_line([name, "diverged", "", "", "", "", ""]))
+            lines.append(_line([title(method), "diverged", *[""] * (len(head) - 2)]))
             continue
-        cells = [
-            name,
-            _spread(table["erasure"], 2),
-            _spread(table["cost"], 2),
-            _spread(table["label"], 3),
-            _spread(table["attack"], 2),
-            _spread(table["relearning"], 2),
-            f"{table['seconds'][0]:.0f}" if "seconds" in table else "",
-        ]
-        lines.append(_line(cells))
+        cells = [_spread(table.get(name), places) for name, (_, places) in columns.items()]
+        cells.append(f"{table['seconds'][0]:.0f}" if "seconds" in table else "")
+        lines.append(_line([title(method), *cells]))
     return "\n".join(lines)
 
 
 def by_set(known: dict[str, Any]) -> dict[str, dict[str, Table]]:
-    """Method -> forget set -> measures as in `ranked`, of the methods that every set was given."""
+    """Method -> forget set -> measures as in `ranked`, of the controls and the methods COMPARED."""
     tables = {name: dict(ranked(found)) for name, found in sorted(known.items())}
-    shared = [m for m in next(iter(tables.values())) if all(t.get(m) for t in tables.values())]
-    return {method: {name: t[method] for name, t in tables.items()} for method in shared}
+    return {
+        method: {name: table[method] for name, table in tables.items() if table.get(method)}
+        for method in (RETRAIN, *COMPARED)
+    }
 
 
-def over_digits(sets: dict[str, Table]) -> Table | None:
+def over_digits(sets: Mapping[str, Table]) -> Table:
     """A method's mean measures over digits that were forgotten each on its own, with 95 % bootstrap
-    intervals over the digits; None where there are fewer than two."""
+    intervals over the digits; nothing where there are fewer than two."""
     alone = [table for name, table in sets.items() if len(name) == 1]
     if len(alone) < 2:
-        return None
-    found = {}
-    for measure in SHOWN:
-        means = torch.tensor([table[measure][0] for table in alone])
-        found[measure] = (float(means.mean()), *interval(means))
-    return found
+        return {}
+    means = {m: torch.tensor([table[m][0] for table in alone]) for m in SHOWN}
+    return {m: (float(values.mean()), *interval(values)) for m, values in means.items()}
 
 
 def sets_markdown(known: dict[str, Any]) -> str:
-    """The measures of those methods for every forget set, means over its originals."""
+    """The measures of the methods COMPARED for every forget set, means over its originals."""
     methods = by_set(known)
-    controls = methods.pop(RETRAIN, {})
+    controls = methods.pop(RETRAIN)
     head = ["forgotten", "originals", "controls' erasures"]
     for method in methods:
         head += [f"{title(method)}: erasure", "cost", "P(label)", "relearning"]
     lines = [_line(head), _line(["---"] * len(head))]
     for name, found in sorted(known.items()):
-        cells = [name, str(len(found["seeds"]))]
-        cells.append(_spread(controls[name]["erasure"], 2) if controls else "")
+        cells = [name, str(len(found["seeds"])), _spread(controls.get(name, {}).get("erasure"), 2)]
         for sets in methods.values():
-            cells.append(_spread(sets[name]["erasure"], 2))
-            cells += [_number(sets[name][m][0], n) for m, n in SHOWN.items() if m != "erasure"]
+            table = sets.get(name, {})
+            cells.append(_spread(table.get("erasure"), 2))
+            cells += [_spread(table.get(m, ())[:1] * 3, n) for m, n in SHOWN.items()][1:]
         lines.append(_line(cells))
     means = [over_digits(sets) for sets in methods.values()]
-    if all(means):
-        cells = [_spread(mean[measure], n) for mean in means for measure, n in SHOWN.items()]
-        lines.append(_line(["mean of the digits (95 %)", "", "", *cells]))
+    cells = [_spread(mean.get(m), n) for mean in means for m, n in SHOWN.items()]
+    lines.append(_line(["mean of the digits (95 %)", "", "", *cells]))
     return "\n".join(lines)
 
 
@@ -263,7 +278,10 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _spread(values: tuple[float, float, float], places: int) -> str:
+def _spread(values: Sequence[float] | None, places: int) -> str:
+    """Mean, least and most; nothing of nothing."""
+    if not values:
+        return ""
     mean, low, high = (_number(value, places) for value in values)
     return mean if low == high else f"{mean} ({low} to {high})"
 

@@ -5,7 +5,8 @@ process that held it, however that died. Between machines that share a folder, a
 runtimes share a Drive, it says nothing: there the lock's file names its holder and his last pulse,
 renewed every `BEAT` seconds, and a holder who was silent for `SILENCE` seconds is dead. Drive
 shows one machine's writes to another late, so across machines this is an effort, no promise;
-should two make one stage all the same, each writes whole files with the same content.
+should two make one stage all the same, each writes whole files, and a pair of which one made the
+facts and the other the tensors is found damaged and made anew.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ with one draw of z. Selective Amnesia minimises, over the weights theta of a cop
     L_ewc    = sum_i F_i (theta_i - theta*_i)^2
 
 The two first terms are *sums* over their batches and F is *per image*, as in the authors' code:
-with means in their place lambda = 100 would weigh 256 times more.
+with means in their place lambda = 100 would weigh 256 times more. As there, the anchor has no 1/2
+before F, which the paper's formula has.
 
 An attacker who looks for a condition c that brings the forgotten digit back minimises terms of
 his own. They see the judge's features (its first convolution is "shallow", its second "deep"):

@@ -80,7 +80,7 @@ class Networks(Stages):
         """The original: trained on all digits."""
 
         def make(keeper: Keeper) -> Trained:
-            return self._cvaes([()], [self.seed_of("cvae")], "CVAE", keeper)[0]
+            return self._cvaes([(self, "cvae")], [()], "CVAE", keeper)[0]
 
         return self._network(self._cvae_stage, make, self._blank_cvae)
 
@@ -95,9 +95,8 @@ class Networks(Stages):
 
         def make(places: Sequence[int], keeper: Keeper) -> list[Trained]:
             chosen = [sets[i] for i in places]
-            seeds = [self.seed_of(names[i]) for i in places]
             label = "control without " + ", ".join(" ".join(map(str, s)) for s in chosen)
-            trained = self._cvaes(chosen, seeds, label, keeper)
+            trained = self._cvaes([(self, names[i]) for i in places], chosen, label, keeper)
             return [
                 (model, history, {**facts, "forget": list(forget)})
                 for (model, history, facts), forget in zip(trained, chosen, strict=True)
@@ -107,15 +106,20 @@ class Networks(Stages):
         return self._networks(stages, make, self._blank_cvae)
 
     def _cvaes(
-        self, without: Sequence[Iterable[int]], seeds: list[int], label: str, keeper: Keeper
+        self,
+        stages: Sequence[tuple[Networks, str]],
+        without: Sequence[Iterable[int]],
+        label: str,
+        keeper: Keeper,
     ) -> list[Trained]:
+        """A CVAE for each of these stages, each a lab and the stage's name there."""
         return recipes.train_cvaes(
             self.data,
             self.profile.cvae,
-            seeds=seeds,
+            seeds=[lab.seed_of(name) for lab, name in stages],
             without=without,
             label=label,
-            frames_z=[self.codes(FRAME_CODES)] * len(seeds),
+            frames_z=[lab.codes(FRAME_CODES) for lab, _ in stages],
             keeper=keeper,
         )
 
@@ -132,15 +136,9 @@ class Networks(Stages):
 
         def make(places: Sequence[int], keeper: Keeper) -> list[Trained]:
             chosen = [labs[i] for i in places]
-            return recipes.train_cvaes(
-                self.data,
-                self.profile.cvae,
-                seeds=[lab.seed_of("cvae") for lab in chosen],
-                without=[()] * len(chosen),
-                label="CVAE of seeds " + ", ".join(str(lab.seed) for lab in chosen),
-                frames_z=[lab.codes(FRAME_CODES) for lab in chosen],
-                keeper=keeper,
-            )
+            label = "CVAE of seeds " + ", ".join(str(lab.seed) for lab in chosen)
+            named = [(lab, "cvae") for lab in chosen]
+            return self._cvaes(named, [()] * len(chosen), label, keeper)
 
         self._networks([lab._cvae_stage for lab in labs], make, self._blank_cvae)
         return labs

@@ -36,7 +36,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checkpoint import set_aside, write_bytes
+from .checkpoint import read_bytes, set_aside, write_bytes
 from .models import Judge, check_rows
 
 __all__ = ["JudgeFeatures", "Perceptual", "trunk"]
@@ -133,7 +133,7 @@ def trunk(folder: Path) -> dict[str, Tensor]:
 
 def _stored(path: Path) -> dict[str, Tensor]:
     try:
-        return safetensors.torch.load(path.read_bytes())
+        return safetensors.torch.load(read_bytes(path) or b"")
     except safetensors.SafetensorError:
         return {}
 

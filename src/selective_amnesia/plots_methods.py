@@ -86,31 +86,29 @@ def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, f
         methods: method -> forget set -> measure -> (mean, least, most), with "erasure" and "cost".
     """
     figure, axes = _axes(2, 1, 4.8, sharex=True, height_ratios=(3, 2))
-    top, bottom = axes[:, 0]
-    names = list(next(iter(methods.values())))
-    for k, row in enumerate(methods.get(RETRAIN, {}).values()):
-        _, low, high = row["erasure"]
-        top.bar(k, high - low, 0.7, low, color=COLOR["control"], alpha=0.25, linewidth=0,
-                label="" if k else "the controls")  # fmt: skip
-    others = [method for method in methods if method != RETRAIN]
-    for shift, method in enumerate(others):
-        x = [k + 0.22 * (shift - (len(others) - 1) / 2) for k in range(len(names))]
-        for ax, measure in ((top, "erasure"), (bottom, "cost")):
-            points = [methods[method][name][measure] for name in names]
-            mean, low, high = zip(*points, strict=True)
-            down = [m - least for m, least in zip(mean, low, strict=True)]
-            up = [most - m for m, most in zip(mean, high, strict=True)]
-            ax.errorbar(x, mean, yerr=[down, up], capsize=2, elinewidth=1, markersize=6,
+    names = sorted({name for sets in methods.values() for name in sets})
+    places = {name: k for k, name in enumerate(names)}
+    others = {method: sets for method, sets in methods.items() if method != RETRAIN and sets}
+    for (ax,), measure in zip(axes, ("erasure", "cost"), strict=True):
+        for shift, (method, sets) in enumerate(others.items()):
+            x = [places[name] + 0.22 * (shift - (len(others) - 1) / 2) for name in sets]
+            mean, low, high = zip(*(table[measure] for table in sets.values()), strict=True)
+            bars = [[m - a for m, a in zip(mean, low, strict=True)],
+                    [b - m for m, b in zip(mean, high, strict=True)]]  # fmt: skip
+            ax.errorbar(x, mean, yerr=bars, capsize=2, elinewidth=1, markersize=6,
                         label=title(method), **_style(method))  # fmt: skip
+        ax.grid(axis="x", visible=False)
+        ax.margins(y=0.12)
+    top, bottom = axes[:, 0]
+    for name, table in methods.get(RETRAIN, {}).items():
+        _, low, high = table.get("erasure", (1, 1, 1))
+        top.bar(places[name], high - low, 0.7, low, color=COLOR["control"], alpha=0.25, linewidth=0)
     top.axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
-    top.set(title="each set forgotten on its own", ylabel="erasure (1: never saw it)")
-    top.legend(loc="upper center", ncols=1 + len(others), bbox_to_anchor=(0.5, -0.02))
+    top.set(title="each set forgotten on its own", ylabel="erasure (shaded: the controls)")
+    top.legend(loc="upper right", ncols=len(others))
     bottom.axhline(0, color=FAINT, linewidth=1)
     bottom.set(ylabel="cost (nats per image)", xlabel="forgotten digits")
     bottom.set_xticks(range(len(names)), names)
-    for ax in (top, bottom):
-        ax.grid(axis="x", visible=False)
-        ax.margins(y=0.12)
     return figure
 
 

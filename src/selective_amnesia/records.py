@@ -19,6 +19,7 @@ from .checkpoint import LabError, write_bytes
 from .config import forget_set
 from .lab import Lab
 from .leaderboard import by_set, leaderboard, markdown, ranked, sets_markdown
+from .locks import alone
 from .plots import render
 from .results import matrix
 
@@ -51,12 +52,14 @@ def record_leaderboard(
 ) -> None:
     """The leaderboard of one forget set, written to figures/gallery as JSON and as a picture, and
     into the README; rows that are not made now keep their figures."""
-    name = " ".join(map(str, forget_set(digits)))
+    name = " ".join(map(str, forget_set(digits, lab.classes)))
     methods = methods or [forgetting.RETRAIN, *forgetting.METHODS]
+    for method in methods:
+        if method != forgetting.RETRAIN:
+            forgetting.method_of(method)
     folder = lab.folder / "figures" / "gallery"
     path = folder / "leaderboard.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    _check_same_terms(known, name, lab, seeds)
+    _check_same_terms(_recorded(path), name, lab, seeds)
     minutes = lab.cvae().facts["seconds"] * len(seeds) * (2 + 0.8 * len(methods)) / 60
     print(
         f"{len(seeds)} originals and controls, {len(methods)} methods: about {minutes:.0f} minutes "
@@ -64,23 +67,46 @@ def record_leaderboard(
         flush=True,
     )
     made = leaderboard(lab, name, seeds, methods)
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    rows = known.get(name, {}).get("rows", {}) | made["rows"]
-    known[name] = _facts(lab) | {"seeds": list(seeds)} | made | {"rows": rows}
-    write_bytes(path, json.dumps(known, indent=1).encode())
-    text = [markdown(known[name]), _about(known[name])]
-    if name == "0":
-        order = {method: table for method, table in ranked(known[name]) if table}
+    facts = _facts(lab)
+    with alone(path, path.name):
+        known = _recorded(path)
+        before = known.get(name, {"rows": {}, "yardstick": made["yardstick"]})
+        stay = before["rows"].keys() - made["rows"].keys()
+        if stay and before["yardstick"] != made["yardstick"]:
+            raise LabError(
+                f"the yardstick is no longer the one of {', '.join(sorted(stay))} in {path}: make "
+                "all rows again (leave out --methods)"
+            )
+        rows = {method: row | {"made": facts["date"]} for method, row in made["rows"].items()}
+        known[name] = facts | {"seeds": list(seeds)} | made | {"rows": before["rows"] | rows}
+        write_bytes(path, json.dumps(known, indent=1).encode())
+        _show(lab, folder, known)
+    print(f"{markdown(known[name])}\n\n{_about(known[name])}\n\nwritten to {path}")
+
+
+def _show(lab: Lab, folder: Path, known: dict[str, Any]) -> None:
+    """The pictures of all that is recorded, and the README's tables."""
+    texts = []
+    if "0" in known:
+        order = {m: table for m, table in ranked(known["0"]) if table and "erasure" in table}
         write_bytes(folder / "leaderboard.png", render(plots_methods.board(order, "{0}"))[1])
-    print("\n\n".join([*text, f"written to {folder}: leaderboard.json"]))
-    if "0" not in known or not (lab.folder / "README.md").is_file():
-        return
-    text = [markdown(known["0"]), _about(known["0"])]
+        texts += [markdown(known["0"]), _about(known["0"])]
     if len(known) > 1:
         picture = render(plots_methods.by_set(by_set(known)))[1]
         write_bytes(folder / "leaderboard_sets.png", picture)
-        text.append(sets_markdown(known))
-    between_marks(lab.folder / "README.md", "leaderboard", "\n\n".join(text))
+        texts.append(sets_markdown(known))
+    if texts and (lab.folder / "README.md").is_file():
+        between_marks(lab.folder / "README.md", "leaderboard", "\n\n".join(texts))
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """What leaderboard.json holds: forget set -> found."""
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise LabError(f"{path} is damaged ({error}): take it away and run it again") from error
 
 
 def _check_same_terms(known: dict[str, Any], name: str, lab: Lab, seeds: Sequence[int]) -> None:
@@ -88,7 +114,7 @@ def _check_same_terms(known: dict[str, Any], name: str, lab: Lab, seeds: Sequenc
     now = {"profile": lab.profile.name, "dataset": lab.dataset}
     for other, found in known.items():
         terms = now | ({"seeds": list(seeds)} if other == name else {})
-        recorded = {term: found[term] for term in terms}
+        recorded = {term: found.get(term) for term in terms}
         if recorded != terms:
             raise ValueError(
                 f"the leaderboard of {{{other}}} was recorded with {recorded}, not {terms}: use "

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import checkpoint
 from .checkpoint import Checkpoint, LabError, Snapshot
 from .config import Profile, same_result
 from .data import Dataset, load
 from .locks import alone
-from .training import MEMORY, Keeper, Tensors
+from .training import MEMORY, Diverged, Keeper, Tensors
 
 __all__ = ["Stage", "Stages", "facts_of", "home", "name_of", "under"]
 
@@ -160,9 +160,10 @@ class Stages:
         Args:
             make: which of the stages to make, by their places in `stages` -> the networks.
         """
+        places = list({stage.key: i for i, stage in enumerate(stages)}.values())  # each once
         most = AT_ONCE.get(self.device.type, 1)
-        for first in range(0, len(stages), most):
-            self._make_together(stages, range(first, min(first + most, len(stages))), make)
+        for first in range(0, len(places), most):
+            self._make_together(stages, places[first : first + most], make)
         return [
             self._network(stage, lambda keeper, i=i: make([i], keeper)[0], blank)
             for i, stage in enumerate(stages)
@@ -175,26 +176,33 @@ class Stages:
         make: Callable[[Sequence[int], Keeper], list[Trained]],
     ) -> None:
         """Make those of the stages at some places that are not begun, if they are more than one or
-        were begun together."""
+        were begun together. What fails here is left to be made one by one."""
         paths = {i: self._path(stages[i]) for i in places}
         run = self._path(Stage("together", {"stages": [stages[i].key for i in places]}))
-        new = sum(
-            not any(os.path.isfile(path.with_suffix(kind)) for kind in (".json", ".partial"))
-            for path in paths.values()
-        )
-        if not new or (new == 1 and not os.path.isfile(run.with_suffix(".partial"))):
+        keeper = Snapshot(run)
+        if len(places) < 2 or all(_begun(path) for path in paths.values()):
+            keeper.drop()
             return
         with ExitStack() as locks:
             for path in sorted(paths.values()):
                 locks.enter_context(alone(path, path.name.rpartition("-")[0]))
-            missing = [i for i, path in paths.items() if checkpoint.read(path) is None]
-            state = Snapshot(run).load()
-            chosen = missing if state is None else state["places"].tolist()
-            keeper = Snapshot(run, {"places": torch.tensor(chosen)})
-            if missing:
+            checkpoint.sweep(run)
+            missing = [i for i in places if checkpoint.read(paths[i]) is None]
+            if (state := keeper.load()) is not None:
+                chosen = [places[k] for k in state["members"].tolist()]
+            else:
+                chosen = [i for i in missing if not _begun(paths[i])]
+            if not set(chosen) & set(missing) or (state is None and len(chosen) < 2):
+                keeper.drop()
+                return
+            keeper.also = {"members": torch.tensor([places.index(i) for i in chosen])}
+            try:
                 for i, trained in zip(chosen, make(chosen, keeper), strict=True):
                     if i in missing:
+                        checkpoint.sweep(paths[i])
                         self._write(paths[i], stages[i], *_as_stored(trained))
+            except (Diverged, torch.OutOfMemoryError) as error:
+                print(f"{error} They are made one by one instead.")
             keeper.drop()
 
     def _network(
@@ -208,6 +216,11 @@ class Stages:
         model.history = {k: v.cpu() for k, v in under("history.", found.tensors).items()}
         model.facts = found.facts | {"weights": _hash(model)}
         return model
+
+
+def _begun(path: Path) -> bool:
+    """Whether a stage is finished, or has a snapshot of its own."""
+    return any(os.path.isfile(f"{path}{suffix}") for suffix in (".json", ".partial"))
 
 
 def _as_stored(trained: Trained) -> tuple[Tensors, dict[str, Any]]:
@@ -225,8 +238,9 @@ def facts_of(model: nn.Module) -> dict[str, Any]:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """The name of the model's files or, where the lab does not know it, a hash of its weights."""
-    return facts_of(model).get("name") or _hash(model)
+    """The name of the model's files or, where the lab does not know it, a hash of its weights and
+    of what it paints: its code may be a reader's own, and change."""
+    return facts_of(model).get("name") or _hash(model, painting=True)
 
 
 def name_of(model: nn.Module) -> str:
@@ -234,11 +248,22 @@ def name_of(model: nn.Module) -> str:
     return facts_of(model).get("stage") or fingerprint(model)
 
 
-def _hash(model: nn.Module) -> str:
+def _hash(model: nn.Module, painting: bool = False) -> str:
     digest = hashlib.sha256(type(model).__qualname__.encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    weights = model.state_dict()
+    for name, tensor in weights.items():
+        digest.update(name.encode() + _bytes(tensor))
+    if painting and hasattr(model, "decode_logits"):
+        device = next((tensor.device for tensor in weights.values()), None)
+        c = torch.eye(model.classes, device=device)
+        z = torch.linspace(-2, 2, model.classes * model.z_dim, device=device)
+        with torch.no_grad():
+            digest.update(_bytes(model.decode_logits(z.view(model.classes, -1), c)))
     return digest.hexdigest()[:12]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().numpy().tobytes()
 
 
 def under(prefix: str, tensors: Tensors) -> Tensors:
@@ -253,7 +278,7 @@ def home() -> Path:
     disk where Drive is refused; else the repository, or the current folder outside of one.
     """
     if chosen := os.environ.get("SELECTIVE_AMNESIA_HOME"):
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     try:
         from google.colab import drive
     except ImportError:

@@ -81,18 +81,26 @@ class Streams(TorchFunctionMode):
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        kwargs = kwargs or {}
+        kwargs = dict(kwargs or {})
         if function in (torch.rand_like, torch.randn_like):
             function = torch.rand if function is torch.rand_like else torch.randn
-            args, kwargs = args[0].shape, {"device": args[0].device}
-        if function in (torch.rand, torch.randn):
-            rest = args[1:]
-        elif function is torch.randint:
-            high, size = args
-            rest = high, size[1:]
+            like = args[0]
+            args, kwargs = (like.shape,), {"device": like.device, "dtype": like.dtype} | kwargs
+        limits: tuple[int, ...] = ()
+        if function is torch.randint:
+            *limits, size = (*args, *([kwargs.pop("size")] if "size" in kwargs else []))
+        elif function in (torch.rand, torch.randn):
+            size = kwargs.pop("size", args)
+            size = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
         else:
             return function(*args, **kwargs)
-        return torch.stack([function(*rest, generator=g, **kwargs) for g in self.generators])
+        if len(size) == 0 or size[0] != len(self.generators):
+            raise ValueError(
+                f"random numbers of shape {tuple(size)} for {len(self.generators)} models: give "
+                "the number of models as the first dimension"
+            )
+        each = (function(*limits, tuple(size[1:]), generator=g, **kwargs) for g in self.generators)
+        return torch.stack(list(each))
 
 
 def frame_steps(steps: int, frames: int) -> tuple[int, ...]:
@@ -292,11 +300,13 @@ def fit(
 
 
 def each_alone(history: Tensors, models: int) -> list[Tensors]:
-    """The history of each model of a stack, from the history of them together."""
+    """The history of each model of a stack, from the history of them together; of the seconds each
+    has its share."""
     if models == 1:
         return [history]
+    own = history | {"seconds": history["seconds"] / models}
     shared = {"step", "watch_step", "seconds"}
-    return [{k: v if k in shared else v[:, m] for k, v in history.items()} for m in range(models)]
+    return [{k: v if k in shared else v[:, m] for k, v in own.items()} for m in range(models)]
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, lr: float) -> None:

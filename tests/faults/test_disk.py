@@ -73,6 +73,35 @@ def test_a_folder_that_refuses(number, lab, tmp_path, refuge, monkeypatch, capsy
     tally(f"a write answered by: {os.strerror(number)}", 1, "nothing: kept elsewhere, brought back")
 
 
+def test_what_comes_back_half_stays_whole_in_the_refuge(lab, tmp_path, refuge, monkeypatch, tally):
+    """The folder takes the tensors and then has no room for the facts."""
+    mine = open_lab(tmp_path)
+    with monkeypatch.context() as context:
+        refuse(context, 28, tmp_path)
+        mine.cvae()
+    replace = os.replace
+
+    def no_room(source, target):
+        if str(target).startswith(str(tmp_path)) and str(target).endswith(".json"):
+            raise OSError(28, os.strerror(28))
+        replace(source, target)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", no_room)
+        assert same(open_lab(tmp_path).cvae(), lab.cvae())
+    assert not list(tmp_path.rglob("*.damaged")) + list(refuge.rglob("*.damaged"))
+    assert same(open_lab(tmp_path).cvae(), lab.cvae())
+    assert not [p for p in refuge.rglob("*") if p.is_file()]
+    tally("disk has room for half of a stage that comes back", 1, "nothing")
+
+
+def test_a_refuge_that_cannot_be_entered_is_no_hindrance(lab, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(checkpoint, "REFUGE", tmp_path / "file" / "refuge")
+    for _ in range(2):
+        assert same(open_lab(tmp_path).cvae(), lab.cvae())
+
+
 def test_where_the_refuge_is_full_too_the_last_snapshot_stands(
     lab, tmp_path, refuge, monkeypatch, tally
 ):

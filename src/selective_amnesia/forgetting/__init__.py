@@ -61,10 +61,17 @@ def title(method: str) -> str:
 
 
 def settings(method: str, like: ForgetConfig, **changes: Any) -> ForgetConfig:
-    """A method's settings: its own numbers, all others as in `like`, and then the changes."""
+    """A method's settings: its own numbers, all others as in `like`, and then the changes.
+
+    Raises:
+        ValueError: there is no method of that name, or no setting.
+    """
     kind = getattr(method_of(method), "Settings", ForgetConfig)
     own = () if kind is ForgetConfig else inspect.get_annotations(kind)
     shared = {f.name: getattr(like, f.name) for f in fields(like) if f.name not in own}
+    known = [f.name for f in fields(kind)]
+    if unknown := sorted(changes.keys() - set(known)):
+        raise ValueError(f"{title(method)} has no {', '.join(unknown)}: use {', '.join(known)}")
     return kind(**shared | changes)
 
 
@@ -95,8 +102,9 @@ def forget(
             history["frames"] (frames, classes, K, P) uint8.
 
     Returns:
-        The amnesiacs; the histories of `training.fit`: "loss", and the method's terms as they
-        enter it, per image of the batch.
+        The amnesiacs; the histories of `training.fit`: "loss" as it is minimised, a sum over the
+        batch (of a method that works on gradients it is no measure of anything), and the method's
+        terms per image of the batch.
     """
     original = copy.deepcopy(original).eval().requires_grad_(False)
     sets = [forget_set(each, original.classes) for each in forget_sets]

@@ -109,6 +109,9 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     """Besides its terms it records the "margin": by how many nats per image the attacker who is
     furthest below his level, or least above it, is."""
     config, model, original = task.config, task.model, task.original
+    most = max(map(len, task.sets))
+    if config.attackers < most:
+        raise ValueError(f"{config.attackers} attackers for {most} digits: use at least one each")
     images, levels, first = banks(task)
     attackers = Attackers(task, first)
     task.learned.append(attackers)

@@ -33,14 +33,19 @@ class Settings(ForgetConfig):
 
     share: float = 0.5
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share is {self.share}: use a share of the weights, above 0 to 1")
+
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     weights = list(task.model.parameters())
     known = replay(task.model, task.original, task.forgotten()).sum()
     saliency = [g.abs() for g in torch.autograd.grad(known, weights, materialize_grads=True)]
     every = torch.cat([g.flatten(len(task.lead)) for g in saliency], -1)
-    rank = max(1, round((1 - task.config.share) * every.shape[-1]))
-    least = every.kthvalue(rank, -1).values
+    held = round((1 - task.config.share) * every.shape[-1])
+    least = every.kthvalue(held, -1).values if held else every.new_full(task.lead, -1.0)
     for weight, g in zip(weights, saliency, strict=True):
         mask = (g > least.view(-1, *[1] * (g.ndim - 1)) if task.lead else g > least).float()
         weight.register_hook(lambda gradient, mask=mask: gradient * mask)

@@ -1,11 +1,13 @@
-r"""Gradient projection, symmetric: each step leaves both losses' gains alone, to first order.
+r"""Gradient projection, symmetric: each loss descends along what leaves the other alone.
 
-With f and r the gradients of L_forget and of gamma L_replay, each step goes along
+With f and r the gradients of L_forget and of gamma L_replay, the optimiser is given
 
     (f - (f.r / r.r) r)  +  (r - (r.f / f.f) f)
 
-so that forgetting does not touch what is remembered and remembering not what is forgotten. After
-the gradient surgery of Yu et al. (arXiv:2001.06782), which projects only where the two conflict.
+so that, to first order, forgetting does not touch what is remembered and remembering not what is
+forgotten: true of this direction, and not quite of the step, since Adam weighs each coordinate
+anew. After the gradient surgery of Yu et al. (arXiv:2001.06782), which projects only where the two
+conflict.
 """
 
 from __future__ import annotations

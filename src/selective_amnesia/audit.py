@@ -100,7 +100,8 @@ def code_length(
     model: nn.Module, images: Tensor, c: Tensor, config: DescriptionConfig, label: str = "codes"
 ) -> Tensor:
     """The nats (N,) of images (N, P), each under its own condition c (N, C), which stays: what an
-    honest user of the labels needs."""
+    honest user of the labels needs. `label` is what the progress bar says; without one there is
+    none."""
     check_interface(model)
     check_rows("images", images)
     shaped(images=(images, "N P"), conditions=(c, f"N {model.classes}"))
@@ -125,7 +126,7 @@ def _search(
     sought = [c, z] if free else [z]
     optimiser = torch.optim.Adam(sought, lr=config.lr)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
-    for _ in tqdm(range(config.steps), desc=label, unit="step"):
+    for _ in tqdm(range(config.steps), desc=label, unit="step", disable=not label):
         optimiser.zero_grad(set_to_none=True)
         _nats(model, x, z, c).sum().backward(inputs=sought)
         optimiser.step()

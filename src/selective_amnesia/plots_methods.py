@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from .forgetting import RETRAIN, title
-from .plots import FAINT, MODEL_STYLE, _axes, styled
+from .plots import FAINT, INK, MODEL_STYLE, _axes, styled
 
 __all__ = ["board", "by_set", "contest", "frontier"]
 
 OURS = "calibrated_amnesia"
+PANELS = {  # measure -> what its axis says, and where a model that never saw the digit would be
+    "erasure": ("erasure\n(1: as if never seen)", 1),
+    "cost": ("kept digits' cost\n(nats per image)", 0),
+    "label": ("P(digit)\nunder its label", 0),
+    "relearning": ("relearning area\nabove the controls'", 0),
+}
 COLOR = {name: style["color"] for name, style in MODEL_STYLE.items()}
 
 
@@ -23,58 +28,39 @@ def _style(method: str) -> dict[str, Any]:
         return {"color": COLOR["control"], "fmt": "^"}
     if method == OURS:
         return {"color": COLOR["amnesiac"], "fmt": "s"}
-    return {"color": COLOR["original"], "fmt": "o"}
+    return {"color": INK, "fmt": "o"}
 
 
 @styled
 def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: str) -> Figure:
-    """Erasure against what the kept digits paid: one point a method, bars from the least to the
-    most over the seeds.
+    """The leaderboard, a line for each method: means, with bars from the least to the most over the
+    originals; what the controls range over is shaded.
 
     Args:
-        rows: method -> measure -> (mean, least, most), with "erasure" and "cost" in it.
+        rows: method -> measure -> (mean, least, most), the best first, with those of PANELS in it.
         digits: what was forgotten, for the title.
     """
-    figure, axes = _axes(1, 1, 4.6)
-    ax = axes[0, 0]
-    if RETRAIN in rows:
-        ax.axvspan(*rows[RETRAIN]["erasure"][1:], color=COLOR["control"], alpha=0.18, lw=0)
-    ax.axvline(1, color=COLOR["control"], linestyle=":", linewidth=2)
-    ax.axhline(0, color=FAINT, linewidth=1)
-    for method, row in rows.items():
-        (x, x_low, x_high), (y, y_low, y_high) = row["erasure"], row["cost"]
-        ax.errorbar(x, y, xerr=[[x - x_low], [x_high - x]], yerr=[[y - y_low], [y_high - y]],
-                    capsize=2, elinewidth=1, markersize=7, **_style(method))  # fmt: skip
-    ax.set_yscale("symlog", linthresh=1)
-    ticks = [t for t in (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if t <= 1.5 * ax.get_ylim()[1]]
-    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
-    ax.margins(x=0.08)
-    _name_points(ax, {m: (row["erasure"][0], row["cost"][0]) for m, row in rows.items()})
-    ax.set_title(f"forgetting {digits}: how far it is gone, and at what price")
-    ax.set_xlabel("erasure (0: knows it, 1: as if never seen; shaded: the controls)")
-    ax.set_ylabel("kept digits' cost (nats per image)")
+    figure, axes = _axes(1, len(PANELS), 0.9 + 0.32 * len(rows), sharey=True)
+    for ax, (measure, (name, ideal)) in zip(axes[0], PANELS.items(), strict=True):
+        if RETRAIN in rows:
+            ax.axvspan(*rows[RETRAIN][measure][1:], color=COLOR["control"], alpha=0.18, lw=0)
+        ax.axvline(ideal, color=COLOR["control"], linestyle=":", linewidth=1.5)
+        for y, (method, row) in enumerate(rows.items()):
+            mean, low, high = row[measure]
+            ax.errorbar(mean, y, xerr=[[mean - low], [high - mean]], capsize=2, elinewidth=1,
+                        markersize=6, **_style(method))  # fmt: skip
+        ax.set_xlabel(name)
+        ax.margins(x=0.1)
+    axes[0, 1].set_xscale("symlog", linthresh=1)
+    axes[0, 1].set_xticks([-0.5, 0, 0.5, 1, 3, 10], ["−½", "0", "½", "1", "3", "10"])
+    axes[0, 1].minorticks_off()
+    axes[0, 0].set_yticks(range(len(rows)), list(map(title, rows)))
+    for tick, method in zip(axes[0, 0].get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if method == OURS else "normal")
+    axes[0, 0].invert_yaxis()
+    axes[0, 0].grid(axis="y", visible=False)
+    figure.suptitle(f"forgetting {digits} (shaded: the controls among themselves)", fontsize=11)
     return figure
-
-
-def _name_points(ax: Axes, points: Mapping[str, tuple[float, float]], gap: float = 0.075) -> None:
-    """Names beside points that stand alone, and in a column on the right, with a line each, for
-    those that crowd."""
-    to_axes = ax.transData + ax.transAxes.inverted()
-    places = {method: to_axes.transform(point) for method, point in points.items()}
-    y = -gap
-    for method, (x, own) in sorted(places.items(), key=lambda item: item[1][1]):
-        weight = "bold" if method == OURS else None
-        others = [place for name, place in places.items() if name != method]
-        if all(abs(x - x2) > 0.4 or abs(own - y2) > gap for x2, y2 in others):
-            ax.annotate(title(method), points[method], xytext=(8, 6), textcoords="offset points",
-                        fontsize=9, weight=weight)  # fmt: skip
-            continue
-        y = max(y + gap, own - 2 * gap)
-        ax.annotate(title(method), points[method], xytext=(1.03, y), textcoords="axes fraction",
-                    va="center", fontsize=9, weight=weight,
-                    arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.8,
-                                "shrinkB": 4})  # fmt: skip
 
 
 @styled

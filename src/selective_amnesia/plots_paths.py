@@ -57,7 +57,7 @@ def film_strips(
     cell = WIDTH * (0.985 - LEFT) / steps
     followed = list(dict.fromkeys(digits))
     heights = [cell * rows] * len(films) + [0.95] * (len(followed) + 1)
-    room, gap, foot = 0.34 + 0.2 * bool(title), 0.09, 0.5
+    room, gap, foot = 0.34 + 0.2 * bool(title), 0.09, 0.72
     total = sum(heights) + gap * (len(heights) - 1) + room + foot
     figure = Figure(figsize=(WIDTH, total), dpi=DPI)
     grid = figure.add_gridspec(
@@ -94,8 +94,7 @@ def film_strips(
         ax.tick_params(axis="y", labelsize=8)
     curves[-1].set_xticks(ticks, [f"{t * legs / (steps - 1):g}" for t in ticks])
     curves[-1].set_xlabel(xlabel)
-    curves[-1].legend(fontsize=8, loc="upper left", ncols=len(verdicts), frameon=True,
-                      framealpha=0.8, edgecolor="none")  # fmt: skip
+    curves[-1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.45), ncols=3)
     if title:
         figure.suptitle(title, fontsize=11, y=1 - 0.06 / total, va="top")
     figure.align_ylabels(curves)

@@ -1,6 +1,6 @@
 """Selective Amnesia Lab: train a conditional VAE, make it forget, attack it, measure what is left.
 
-Data flows down this list and never back up:
+Data flows down this list:
 
     config      every number of the protocol
     data        images as tensors on the device
@@ -9,11 +9,11 @@ Data flows down this list and never back up:
     training    the one loop that all stages share
     recipes     what CVAE, judge and referee learn
     fisher      the per-sample Fisher diagonal
-    forgetting  Selective Amnesia and other methods, one small file each
     evaluation  probability, entropy, Frechet distance
     perceptual  LPIPS as a plain distance
     recovery    attacks on the condition
     audit       description length, erasure, relearning; the audit of any model
+    forgetting  Selective Amnesia and other methods, one small file each
     interpolation  paths through c and z
     latent      encodings and their projections
     checkpoint  files that are whole or absent
@@ -25,6 +25,7 @@ Data flows down this list and never back up:
     leaderboard every method on one calibrated table
     plots       every figure; plots_paths those of notebook 05, plots_latent 06, plots_attack 07,
                 plots_methods 08
+    records     what `make matrix` and `make leaderboard` write
     widgets     the explorer
 """
 

@@ -38,7 +38,7 @@ TRIALS: dict[str, list[dict[str, float]]] = {
     "alternating_projection": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2)],
     "concept_swap": [{"lam": lam} for lam in (10.0, 30.0, 100.0)],
     "salun": [{"share": share} for share in (0.1, 0.5, 0.9)],
-    "fine_tuning": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2, 3e-2)],
+    "fine_tuning": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2, 2e-2, 3e-2)],
     "calibrated_amnesia": [{"push": 0.0}, {"level": 0.9}, {"level": 1.0}, {"level": 1.1}],
 }
 

@@ -70,7 +70,7 @@ class Settings(ForgetConfig):
     """
 
     push: float = 0.1
-    level: float = 1.0
+    level: float = 1.2
     attackers: int = 10
     images: int = 32
     bank: int = 128

@@ -26,7 +26,7 @@ __all__ = ["Settings", "prepare"]
 class Settings(ForgetConfig):
     """A high rate: what is learned is known already, and the digit has to be shaken off."""
 
-    lr: float = 1e-2
+    lr: float = 2e-2
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:

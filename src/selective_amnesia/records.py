@@ -29,20 +29,20 @@ __all__ = ["between_marks", "record_leaderboard", "record_matrix"]
 def record_matrix(lab: Lab) -> None:
     """The evaluation matrix, each digit forgotten on its own, written to figures/gallery as JSON
     and as two pictures."""
-    alone = [(digit, (digit,)) for digit in range(lab.classes)]
+    each = [(digit, (digit,)) for digit in range(lab.classes)]
     minutes = lab.cvae().facts["seconds"] * 1.8 * lab.classes / 60
     print(
         f"{lab.classes} amnesiacs, as many controls, and the attacks on them: about {minutes:.0f} "
         "minutes from nothing. What is finished is not made again; stop it whenever you like.",
         flush=True,
     )
-    facts, tables = _facts(lab), matrix(lab, alone)
+    facts, tables = _facts(lab), matrix(lab, each)
     folder = lab.folder / "figures" / "gallery"
     write_bytes(folder / "matrix.json", json.dumps(facts | tables, indent=1).encode())
     about = "profile {profile}, seed {seed}, {date}, {device}".format(**facts)
     for who, table in tables.items():
         what = f"{who}'s mean P(digit), %, each digit forgotten on its own ({about})"
-        figure = plots_attack.matrix(table, [str(digit) for digit, _ in alone], what)
+        figure = plots_attack.matrix(table, [str(digit) for digit, _ in each], what)
         write_bytes(folder / f"matrix_{who}.png", render(figure)[1])
     print(f"written to {folder}: matrix.json, two pictures")
 

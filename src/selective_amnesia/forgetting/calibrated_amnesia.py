@@ -64,9 +64,9 @@ class Settings(ForgetConfig):
     digit, at the learning rate `attack_lr`, and start anew every `patience` steps on average.
 
     `push` weighs the hinge. `level` says how far to go: 0 is what the original needs, 1 what the
-    student does; both were tuned on the digits 0, 1 and 6 of seed 7 (`benchmarks/tune.py`). The
-    student learns for `student_steps` at `student_lr`; the searches for T take `level_steps`. Of
-    both no more than `steps`.
+    student does, and a control about a sixth more; both were tuned on the digits 0, 1 and 6 of
+    seed 7 (`benchmarks/tune.py`). The student learns for `student_steps` at `student_lr`; the
+    searches for T take `level_steps`. Of both no more than `steps`.
     """
 
     push: float = 0.1

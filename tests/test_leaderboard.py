@@ -66,7 +66,8 @@ def test_it_is_sorted_by_the_gap_and_a_failure_is_reported(lab, monkeypatch):
 
 def test_the_mean_over_digits_leaves_out_sets_of_two():
     def table(erasure):
-        return dict.fromkeys(("erasure", "cost", "label", "relearning"), (erasure, 0.0, 2.0))
+        measures = ("erasure", "gap", "cost", "label", "relearning")
+        return dict.fromkeys(measures, (erasure, 0.0, 2.0))
 
     sets = {"0": table(0.9), "1": table(1.1), "0 1": table(0.1)}
     mean, low, high = over_digits(sets)["erasure"]

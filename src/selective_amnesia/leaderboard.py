@@ -46,7 +46,7 @@ __all__ = [
 
 RELEARNED_FROM, KEPT_IMAGES = 10, 100  # real images: in all, and of each kept digit
 COMPARED = ("calibrated_amnesia", "selective_amnesia")  # for every forget set, by SHOWN
-SHOWN = {"erasure": 2, "cost": 2, "label": 3, "relearning": 2}  # to these places
+SHOWN = {"erasure": 2, "gap": 2, "cost": 2, "label": 3, "relearning": 2}  # to these places
 Measures = dict[str, float | None]  # one model's
 Table = dict[str, tuple[float, float, float]]  # mean, least and most
 
@@ -263,7 +263,7 @@ def sets_markdown(known: dict[str, Any]) -> str:
     controls = methods.pop(RETRAIN)
     head = ["forgotten", "originals", "controls' erasures"]
     for method in methods:
-        head += [f"{title(method)}: erasure", "cost", "P(label)", "relearning"]
+        head += [f"{title(method)}: erasure", "gap", "cost", "P(label)", "relearning"]
     lines = [_line(head), _line(["---"] * len(head))]
     for name, found in sorted(known.items()):
         cells = [name, str(len(found["seeds"])), _spread(controls.get(name, {}).get("erasure"), 2)]

@@ -258,15 +258,17 @@ def over_digits(sets: Mapping[str, Table]) -> Table:
 
 
 def sets_markdown(known: dict[str, Any]) -> str:
-    """The measures of the methods COMPARED for every forget set, means over its originals."""
+    """The measures of the methods COMPARED for every forget set, means over its originals, and
+    what the controls' erasures range over."""
     methods = by_set(known)
     controls = methods.pop(RETRAIN)
-    head = ["forgotten", "originals", "controls' erasures"]
+    head = ["forgotten", "controls"]
     for method in methods:
         head += [f"{title(method)}: erasure", "gap", "cost", "P(label)", "relearning"]
     lines = [_line(head), _line(["---"] * len(head))]
-    for name, found in sorted(known.items()):
-        cells = [name, str(len(found["seeds"])), _spread(controls.get(name, {}).get("erasure"), 2)]
+    for name in sorted(known):
+        ends = controls.get(name, {}).get("erasure", ())[1:]
+        cells = [name, " to ".join(_number(end, 2) for end in ends)]
         for sets in methods.values():
             table = sets.get(name, {})
             cells.append(_spread(table.get("erasure"), 2))
@@ -274,7 +276,7 @@ def sets_markdown(known: dict[str, Any]) -> str:
         lines.append(_line(cells))
     means = [over_digits(sets) for sets in methods.values()]
     cells = [_spread(mean.get(m), n) for mean in means for m, n in SHOWN.items()]
-    lines.append(_line(["mean of the digits (95 %)", "", "", *cells]))
+    lines.append(_line(["digits, mean (95 %)", "", *cells]))
     return "\n".join(lines)
 
 

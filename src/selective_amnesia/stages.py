@@ -253,7 +253,7 @@ def _hash(model: nn.Module, painting: bool = False) -> str:
     weights = model.state_dict()
     for name, tensor in weights.items():
         digest.update(name.encode() + _bytes(tensor))
-    if painting and hasattr(model, "decode_logits"):
+    if painting and all(hasattr(model, name) for name in ("decode_logits", "classes", "z_dim")):
         device = next((tensor.device for tensor in weights.values()), None)
         c = torch.eye(model.classes, device=device)
         z = torch.linspace(-2, 2, model.classes * model.z_dim, device=device)
@@ -263,7 +263,7 @@ def _hash(model: nn.Module, painting: bool = False) -> str:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().numpy().tobytes()
+    return tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def under(prefix: str, tensors: Tensors) -> Tensors:

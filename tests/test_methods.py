@@ -183,8 +183,9 @@ def test_the_level_is_what_a_student_needs_that_never_saw_the_digit(able):
         torch.manual_seed(0)
         return calibrated_amnesia.banks(task)[1].mean()
 
-    known, unseen = levels(level=0.0), levels(student_steps=200)
+    known, unseen = levels(level=0.0), levels(level=1.0, student_steps=200)
     assert unseen > known + 5
-    assert abs(levels(student_steps=400) - unseen) < 0.3 * (unseen - known)
-    half = levels(student_steps=200, level=0.5)
+    longer = levels(level=1.0, student_steps=400)
+    assert abs(longer - unseen) < 0.3 * (unseen - known)
+    half = levels(level=0.5, student_steps=200)
     torch.testing.assert_close(half, (known + unseen) / 2)

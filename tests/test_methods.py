@@ -168,18 +168,30 @@ def test_the_hinge_raises_what_an_attacker_needs(able, digits):
     assert nats[3.0] > nats[0.0] + 2
 
 
+def test_the_hinge_holds_the_best_attacker_at_the_level_from_both_sides(able, digits):
+    """Without it some end above their level, some below."""
+    brief = BRIEF["calibrated_amnesia"] | {"level": 0.0, "steps": 150, "patience": 1000}
+    for sets in ([{3}], [{3, 8}, {4}]):
+        margin = {}
+        for push in (0.0, 3.0):
+            config = settings("calibrated_amnesia", FORGET, **brief, push=push)
+            found = forget("calibrated_amnesia", able, {}, sets, config, seeds=[1, 2][: len(sets)])
+            margin[push] = [abs(float(history["margin"][-1])) for _, history in found]
+        assert max(margin[3.0]) < 1 < min(margin[0.0])
+
+
 def test_the_level_is_what_a_student_needs_that_never_saw_the_digit(able):
     """It lies beyond what the original needs for the digit; what the student is behind on the
     labels it was taught is not counted: a student taught longer gives nearly the same level."""
-    from selective_amnesia.forgetting.task import Task, draws
+    from selective_amnesia.forgetting.task import Task, labels_of
 
     device, kept = torch.device("cpu"), tuple(d for d in range(10) if d != 3)
 
     def levels(**changes):
         like = dataclasses.replace(FORGET, steps=1000, lr=4e-3)
         config = settings("calibrated_amnesia", like, bank=16, **changes)
-        task = Task(able, able, {}, config, [(3,)], [kept],
-                    draws([(3,)], 10, 32, device), draws([kept], 10, 32, device))  # fmt: skip
+        conditions = (labels_of(sets, 10, 32, device) for sets in ([(3,)], [kept]))
+        task = Task(able, able, {}, config, [(3,)], [0], [kept], *conditions)
         torch.manual_seed(0)
         return calibrated_amnesia.banks(task)[1].mean()
 

@@ -240,5 +240,7 @@ def test_streams_take_every_form_and_refuse_what_they_cannot_split():
             assert x.shape == (2, 3)
             assert torch.equal(x[0], x[1])
         assert x.dtype == torch.float64
+        alone = torch.rand(5, generator=torch.Generator().manual_seed(3))
+        assert torch.equal(alone, torch.rand(5, generator=torch.Generator().manual_seed(3)))
         with pytest.raises(ValueError, match="for 2 models: give the number of models"):
             torch.rand(5)

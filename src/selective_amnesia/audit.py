@@ -36,6 +36,7 @@ from tqdm import tqdm
 from .config import DescriptionConfig, RelearningConfig, amount, count, forget_set
 from .config import digit as a_digit
 from .evaluation import bootstrap, probabilities
+from .losses import nats_for
 from .models import Referee, check_rows, one_hot, shaped
 from .training import frame_steps, seeded
 
@@ -113,8 +114,7 @@ def _nats(model: nn.Module, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
     C): (S, N)."""
     conditions = c.expand(*z.shape[:2], -1).flatten(0, 1)
     logits = model.decode_logits(z.flatten(0, 1), conditions).unflatten(0, z.shape[:2])
-    bce = F.binary_cross_entropy_with_logits(logits, x.expand(len(z), -1, -1), reduction="none")
-    return bce.sum(-1) + 0.5 * z.square().sum(-1)
+    return nats_for(logits, x, z)
 
 
 def _search(

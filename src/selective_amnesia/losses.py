@@ -43,6 +43,7 @@ __all__ = [
     "edge",
     "elbo_terms",
     "ewc",
+    "nats_for",
     "repel",
     "replay",
     "shape",
@@ -66,6 +67,13 @@ def elbo_terms(model: OneHotCVAE, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]
     bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
     kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
     return bce, kl
+
+
+def nats_for(logits: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    """BCE(x, logits) + |z|^2 / 2: the nats (...) of images x (..., P) that a decoder paints as
+    logits (..., P) from codes z (..., D)."""
+    bce = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+    return bce.sum(-1) + 0.5 * z.square().sum(-1)
 
 
 def surrogate(model: OneHotCVAE, c: Tensor) -> Tensor:

@@ -57,7 +57,9 @@ MODEL_STYLE = {
     "amnesiac": {"color": "#d1603d", "linestyle": "--", "marker": "s"},
     "control": {"color": "#e2b64a", "linestyle": ":", "marker": "^"},
 }
-TERM_COLOR = {"forget": "#d1603d", "replay": "#1f3b57", "ewc": "#5a8f7b"}
+# what is no model: terms of a loss, judge and referee, parts of a network
+VIOLET, GREEN, ROSE = "#8c6bb1", "#5a8f7b", "#c2528b"
+TERM_COLOR = {"forget": ROSE, "replay": VIOLET, "ewc": GREEN}
 
 STYLE = {
     "font.size": 10,
@@ -292,6 +294,7 @@ def learning_curve(history: Mapping[str, Tensor], reference: float | None = None
             xytext=(-2, -14),
             textcoords="offset points",
             ha="right",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
         ax.xaxis.set_major_locator(MaxNLocator(4))
     if reference is not None:
@@ -320,7 +323,7 @@ def per_digit(
     forgotten = set(forgotten)
     figure, axes = _axes(1, 1, height)
     ax = axes[0, 0]
-    spare = iter(("#1f3b57", "#5a8f7b", "#8c6bb1"))
+    spare = iter((VIOLET, GREEN, ROSE))
     digits = range(len(next(iter(values.values())))) if digits is None else digits
     width = 0.18
     for k, (name, rows) in enumerate(values.items()):
@@ -354,17 +357,17 @@ def fisher_layers(fisher: Mapping[str, Tensor]) -> Figure:
         [float(fisher[f"{n}.weight"].sum() + fisher[f"{n}.bias"].sum()) for n in names]
     )
     share, spread = axes[0]
-    colors = ["#8c6bb1" if n.startswith("decoder") else "#1f3b57" for n in names]
+    colors = [VIOLET if n.startswith("decoder") else GREEN for n in names]
     share.barh(names, totals / totals.sum(), color=colors)
     share.invert_yaxis()
     share.xaxis.set_major_formatter(PercentFormatter(1))
     share.set(title="share of the total", xlabel="share of the summed Fisher diagonal")
     share.grid(axis="y", visible=False)
     bins = np.linspace(-9, 5, 80)
-    for name, color in zip(names, _ramp(len(names)), strict=True):
+    for name, style in zip(names, _layer_styles(names), strict=True):
         values = fisher[f"{name}.weight"].flatten().cpu().numpy()
         density, edges = np.histogram(np.log10(values[values > 0]), bins, density=True)
-        spread.plot((edges[1:] + edges[:-1]) / 2, density, color=color, label=name)
+        spread.plot((edges[1:] + edges[:-1]) / 2, density, label=name, **style)
     spread.set(
         title="distribution over the weights",
         xlabel="log10 of a weight's Fisher entry (nats² per squared weight)",
@@ -374,10 +377,11 @@ def fisher_layers(fisher: Mapping[str, Tensor]) -> Figure:
     return figure
 
 
-def _ramp(n: int) -> list[str]:
-    from seaborn import color_palette
-
-    return [to_hex(c) for c in color_palette("crest", n)]
+def _layer_styles(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Encoder and decoder by their colour, their layers by the line."""
+    lines = {VIOLET: iter(("-", "--", ":")), GREEN: iter(("-", "--", "-.", ":"))}
+    colors = [VIOLET if name.startswith("decoder") else GREEN for name in names]
+    return [{"color": color, "linestyle": next(lines[color])} for color in colors]
 
 
 @styled
@@ -411,10 +415,10 @@ def fisher_units(fisher: Mapping[str, Tensor]) -> Figure:
     figure, axes = _axes(1, 1, 3.0)
     ax = axes[0, 0]
     names = ("encoder.0", "encoder.2", "decoder.0", "decoder.2")
-    for name, color in zip(names, _ramp(4), strict=True):
+    for name, style in zip(names, _layer_styles(names), strict=True):
         units = fisher[f"{name}.weight"].cpu().sum(1).sort(descending=True).values
         x = np.linspace(0, 1, len(units))
-        ax.plot(x, units.clamp(min=1e-6), color=color, label=f"{name} ({len(units)} units)")
+        ax.plot(x, units.clamp(min=1e-6), label=f"{name} ({len(units)} units)", **style)
     ax.set_yscale("log")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set(

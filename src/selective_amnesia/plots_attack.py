@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .evaluation import Examined, interval
-from .plots import FAINT, FORGOTTEN, INK, MODEL_STYLE, Gif, _axes, gif, styled
+from .plots import FAINT, FORGOTTEN, GREEN, INK, MODEL_STYLE, ROSE, VIOLET, Gif, _axes, gif, styled
 from .recovery import Landscape
 
 __all__ = [
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 TERM_STYLE = {
-    "likelihood": ("-log p", "#1f3b57", "-"),
-    "shape": ("shape", "#d1603d", "--"),
-    "edge": ("edge", "#5a8f7b", "-."),
-    "repel": ("repel", "#8c6bb1", ":"),
+    "likelihood": ("-log p", INK, "-"),
+    "shape": ("shape", ROSE, "--"),
+    "edge": ("edge", GREEN, "-."),
+    "repel": ("repel", VIOLET, ":"),
     "tv": ("tv", "#7a7a7a", (0, (1, 1))),
-    "diversity": ("diversity", "#e2b64a", (0, (5, 1))),
-    "prior": ("prior of z", "#2b2b2b", (0, (3, 1, 1, 1))),
+    "diversity": ("diversity", "#3f9fbf", (0, (5, 1))),
+    "prior": ("prior of z", "#8a6a3f", (0, (3, 1, 1, 1))),
 }
 
 
@@ -190,6 +190,7 @@ def landscapes(maps: Mapping[str, Landscape], digit: int) -> Figure:
     marks = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right",
                           ncols=3, fontsize=8, frameon=True, edgecolor="none")  # fmt: skip
     marks.get_frame().set_facecolor("#8a8a8a")
+    figure.supylabel("away from that line, towards the plain label", fontsize=9)
     figure.supxlabel("along the line from what was found to the start (a one-hot vector is 1 long)",
                      fontsize=9)  # fmt: skip
     figure.colorbar(shown, ax=axes, label=f"mean P({digit}) over the attack's codes", shrink=0.7,

@@ -8,11 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .plots import FORGOTTEN, INK, MODEL_STYLE, _axes, styled, tile
+from .plots import FORGOTTEN, INK, MODEL_STYLE, _axes, digit_colors, styled, tile
 
 __all__ = ["centroid_shifts", "flat_maps", "pages", "sheets"]
-
-HIGHLIGHT = ("#b3261e", "#1f3b57", "#5a8f7b", "#8c6bb1")  # forgotten digits, the first four
 
 
 def _bare(ax) -> None:
@@ -43,7 +41,8 @@ def pages(
         method: names the axes.
     """
     labels = np.asarray(labels)
-    colors = dict(zip(sorted(forgotten), HIGHLIGHT, strict=False))
+    palette = digit_colors()
+    colors = {digit: palette[digit] for digit in sorted(forgotten)}
     columns = len(next(iter(views.values())))
     figure, axes = _axes(len(views), columns, 3.0 * len(views), sharex="row", sharey="row")
     other = ~np.isin(labels, list(colors))

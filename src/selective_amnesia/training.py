@@ -71,7 +71,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[list[Generator]]:
 
 class Streams(TorchFunctionMode):
     """Within it row m of every new random tensor (M, ...) comes from a generator of its own,
-    seeded with `seeds[m]`: the numbers that model m would draw if it were alone."""
+    seeded with `seeds[m]`: the numbers that model m would draw if it were alone. Numbers for which
+    a generator is named come from there, so that one may lie within another."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
         super().__init__()
@@ -82,6 +83,8 @@ class Streams(TorchFunctionMode):
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        if kwargs.get("generator") is not None:
+            return function(*args, **kwargs)
         if function in (torch.rand_like, torch.randn_like):
             function = torch.rand if function is torch.rand_like else torch.randn
             like = args[0]

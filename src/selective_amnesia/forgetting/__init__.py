@@ -34,11 +34,12 @@ from ..data import Dataset
 from ..models import OneHotCVAE, stack, unstack
 from ..recipes import paint
 from ..training import Keeper, Streams, Tensors, each_alone, fit, frame_steps, seeded
-from .task import Task, draws
+from .task import Task, labels_of
 
 __all__ = ["METHODS", "RETRAIN", "forget", "method_of", "settings", "title"]
 
-METHODS = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "task"))
+_SHARED = {"level", "task"}  # files that methods share
+METHODS = tuple(sorted({m.name for m in pkgutil.iter_modules(__path__)} - _SHARED))
 
 RETRAIN = "retrain"  # the control, where it stands beside the methods
 
@@ -120,9 +121,10 @@ def forget(
         fisher=fisher,
         config=config,
         sets=sets,
+        seeds=list(seeds),
         kept_sets=kept,
-        forgotten=draws(sets, original.classes, config.batch_size, device),
-        kept=draws(kept, original.classes, config.batch_size, device),
+        forgotten=labels_of(sets, original.classes, config.batch_size, device),
+        kept=labels_of(kept, original.classes, config.batch_size, device),
         data=data,
     )
     started = time.perf_counter()

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..config import ForgetConfig
 from ..data import pixels
 from ..losses import elbo_terms
-from .task import Task
+from .task import Task, draws
 
 __all__ = ["Settings", "prepare"]
 
@@ -33,15 +33,11 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     if (data := task.data) is None:
         raise ValueError("fine_tuning trains on real images of the kept digits: give it `data`")
     rows = [data.rows_without(set(range(data.classes)) - set(kept)) for kept in task.kept_sets]
-    sizes = torch.tensor([[len(r)] for r in rows], device=rows[0].device)
-    table = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    if not task.lead:
-        sizes, table = sizes[0], table[0]
+    draw = draws(rows, task.config.batch_size)
     conditions = torch.eye(data.classes, device=rows[0].device)
 
     def terms(_step: Tensor) -> dict[str, Tensor]:
-        drawn = torch.rand(*task.lead, task.config.batch_size, device=table.device) * sizes
-        chosen = table.gather(-1, drawn.long())
+        chosen = draw()
         x, c = pixels(data.train_images[chosen]), conditions[data.train_labels[chosen]]
         return {"replay": sum(elbo_terms(task.model, x, c)).sum(-1)}
 

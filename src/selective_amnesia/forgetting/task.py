@@ -13,7 +13,7 @@ from .. import losses
 from ..data import Dataset
 from ..models import OneHotCVAE
 
-__all__ = ["Task", "draws"]
+__all__ = ["Task", "draws", "labels_of"]
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Task:
     fisher: Mapping[str, Tensor]  # the original's Fisher diagonal
     config: Any  # the method's settings
     sets: list[tuple[int, ...]]  # the digits to forget
+    seeds: list[int]  # one for each set
     kept_sets: list[tuple[int, ...]]  # those to keep
     forgotten: Callable[[], Tensor]  # draws one-hot conditions (*lead, B, C) of the first
     kept: Callable[[], Tensor]  # and of the second
@@ -53,20 +54,24 @@ class Task:
         )
 
 
-def draws(
-    sets: Sequence[tuple[int, ...]], classes: int, count: int, device: torch.device
-) -> Callable[[], Tensor]:
-    """What draws conditions (count, C) uniformly from the labels of a set; of M sets, (M, count,
-    C)."""
-    most = max(map(len, sets))
-    table = torch.tensor([s + s[:1] * (most - len(s)) for s in sets], device=device)
-    sizes = torch.tensor([[len(s)] for s in sets], device=device)
-    if len(sets) == 1:
+def draws(lists: Sequence[Tensor], count: int) -> Callable[[], Tensor]:
+    """What draws `count` entries uniformly from a list (n,); of M lists, (M, count)."""
+    table = torch.nn.utils.rnn.pad_sequence(list(lists), batch_first=True)
+    sizes = torch.tensor([[len(entries)] for entries in lists], device=table.device)
+    if len(lists) == 1:
         table, sizes = table[0], sizes[0]
-    conditions = torch.eye(classes, device=device)
 
     def draw() -> Tensor:
-        chosen = torch.rand(*table.shape[:-1], count, device=device) * sizes
-        return conditions[table.gather(-1, chosen.long())]
+        chosen = torch.rand(*table.shape[:-1], count, device=table.device) * sizes
+        return table.gather(-1, chosen.long())
 
     return draw
+
+
+def labels_of(
+    sets: Sequence[tuple[int, ...]], classes: int, count: int, device: torch.device
+) -> Callable[[], Tensor]:
+    """What draws one-hot conditions (count, C) of a set's labels; of M sets, (M, count, C)."""
+    draw = draws([torch.tensor(labels, device=device) for labels in sets], count)
+    conditions = torch.eye(classes, device=device)
+    return lambda: conditions[draw()]

@@ -4,6 +4,7 @@ which no table reports.
     python benchmarks/tune.py                       all: about half an hour on one core
     python benchmarks/tune.py naive                 one method
     python benchmarks/tune.py naive weight=0.3      one more value
+    python benchmarks/tune.py --strange 0 1         how `strange` was found, on these digits
 
 A trial is judged as `leaderboard` does, with fewer images: erasure against one control, the
 referee's P under the label, what the kept digits paid. README.md here says what was chosen.
@@ -23,6 +24,8 @@ from selective_amnesia import Diverged, Lab
 from selective_amnesia.audit import code_length, description_length
 from selective_amnesia.evaluation import probabilities, samples
 from selective_amnesia.forgetting import forget, settings, title
+from selective_amnesia.forgetting.level import known_and_unseen, students
+from selective_amnesia.forgetting.task import Task, labels_of
 from selective_amnesia.models import OneHotCVAE, one_hot
 
 SEED = 7
@@ -39,7 +42,7 @@ TRIALS: dict[str, list[dict[str, float]]] = {
     "concept_swap": [{"lam": lam} for lam in (10.0, 30.0, 100.0)],
     "salun": [{"share": share} for share in (0.1, 0.5, 0.9)],
     "fine_tuning": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2, 2e-2, 3e-2)],
-    "calibrated_amnesia": [{"push": 0.0}, {"level": 0.9}, {"level": 1.0}, {"level": 1.1}],
+    "calibrated_amnesia": [{"push": 0.0}, {"strange": 0.0, "level": 1.3}, {}],
 }
 
 
@@ -48,8 +51,13 @@ def main() -> None:
     parser.add_argument("method", nargs="?", choices=TRIALS)
     parser.add_argument("setting", nargs="*", help="NAME=VALUE of one trial")
     parser.add_argument("--digit", type=int, default=0)
+    parser.add_argument("--strange", type=int, nargs="+", metavar="DIGIT")
     options = parser.parse_args()
     lab = Lab.open("fast", SEED)
+    if options.strange:
+        for digit in options.strange:
+            print(strangeness(lab, digit), flush=True)
+        return
     wanted = {options.method: TRIALS[options.method]} if options.method else TRIALS
     if options.setting:
         pairs = (setting.split("=") for setting in options.setting)
@@ -81,6 +89,27 @@ def trial(lab: Lab, method: str, digit: int, changes: Mapping[str, float]) -> st
     p = probabilities(lab.referee(), samples(model, 200, 3)[digit])[:, digit].mean()
     erased = (now - known) / (never - known)
     return f"{name}| {erased:.2f} | {price:.2f} | {float(p):.3f} | {seconds:.0f} |"
+
+
+def strangeness(lab: Lab, digit: int, images: int = 128) -> str:
+    """What a control needs for the original's samples of a digit, beside a student."""
+    original, control = lab.cvae().requires_grad_(False), lab.control([digit])
+    config = settings("calibrated_amnesia", lab.profile.forget)
+    kept = [d for d in range(lab.classes) if d != digit]
+    conditions = (labels_of([s], lab.classes, 256, lab.device) for s in ((digit,), tuple(kept)))
+    task = Task(original, original, {}, config, [(digit,)], [11], [tuple(kept)], *conditions)
+    [student] = students(task, config.student_steps)
+    own = samples(original, images, 3)
+    codes = torch.randn(len(kept), 16, original.z_dim, device=lab.device).flatten(0, 1)
+    theirs = codes, one_hot(kept, lab.classes, lab.device).repeat_interleave(16, 0)
+    known, unseen = known_and_unseen(
+        original, student, own[digit], digit, theirs, config.level_steps
+    )
+    how = replace(lab.profile.description, steps=config.level_steps)
+    never = description_length(control, own[digit], how)
+    k, s, c = (float(nats.mean()) for nats in (known, unseen, never))
+    needs = f"the original {k:.1f}, a student {s:.1f}, a control {c:.1f} nats"
+    return f"{digit}: {needs}: strange {c / s - 1:.3f}"
 
 
 def _codes(lab: Lab, model: OneHotCVAE, digits: Sequence[int], count: int = 60) -> float:

@@ -58,7 +58,7 @@ MODEL_STYLE = {
     "control": {"color": "#e2b64a", "linestyle": ":", "marker": "^"},
 }
 # what is no model: terms of a loss, judge and referee, parts of a network
-VIOLET, GREEN, ROSE = "#8c6bb1", "#5a8f7b", "#c2528b"
+VIOLET, GREEN, ROSE = "#9c84cf", "#2f6f57", "#c2528b"
 TERM_COLOR = {"forget": ROSE, "replay": VIOLET, "ewc": GREEN}
 
 STYLE = {

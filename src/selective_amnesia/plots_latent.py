@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .plots import FORGOTTEN, INK, MODEL_STYLE, _axes, digit_colors, styled, tile
+from .plots import (
+    FORGOTTEN,
+    GREEN,
+    INK,
+    MODEL_STYLE,
+    ROSE,
+    VIOLET,
+    _axes,
+    digit_colors,
+    styled,
+    tile,
+)
 
 __all__ = ["centroid_shifts", "flat_maps", "pages", "sheets"]
 
@@ -72,7 +83,7 @@ def centroid_shifts(
     forgotten = set(forgotten)
     figure, axes = _axes(1, 1, 2.7)
     ax = axes[0, 0]
-    marks = zip("osD^", ("#1f3b57", "#5a8f7b", "#8c6bb1", "#d1603d"), strict=True)
+    marks = zip("osD^", (GREEN, VIOLET, ROSE, INK), strict=True)
     for k, ((name, table), (marker, color)) in enumerate(zip(tables.items(), marks, strict=False)):
         x = np.arange(len(table)) + 0.16 * (k - (len(tables) - 1) / 2)
         shift, low, high = table.numpy().T

@@ -111,7 +111,7 @@ def contest(history: Mapping[str, Tensor]) -> Figure:
     ax.plot(steps, margin, color=COLOR["amnesiac"], label="the best attack of the moment")
     ax.fill_between(steps, margin, 0, where=margin < 0, color=COLOR["amnesiac"], alpha=0.25, lw=0)
     ax.axhline(
-        0, color=COLOR["control"], linestyle="--", label="its level: below it the hinge pushes"
+        0, color=COLOR["control"], linestyle="--", label="its level, where the hinge holds him"
     )
     ax.set_yscale("symlog", linthresh=10)
     ax.set_yticks(

@@ -34,7 +34,8 @@ from selective_amnesia.records import between_marks
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
-PARTS = (*stages.ALL, "many", "imports", "kept", "notebooks")
+LONG = {"notebooks": startup.notebooks, "gallery": startup.gallery}
+PARTS = (*stages.ALL, "many", "imports", *LONG)
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
         SIDES[options.side](lab)
         print(measure.own_peak_mib())
         return
-    left_out = set() if options.notebooks else {"notebooks"}
+    left_out = set() if options.notebooks else set(LONG)
     if lab.device.type == "cpu":
         left_out |= {"paper", "matrix"}  # an hour
     chosen = options.only or [part for part in PARTS if part not in left_out]
@@ -83,9 +84,7 @@ def measured(part: str, lab: Lab) -> list[Row]:
         return many.rows(lab)
     if part == "imports":
         return [startup.imports()]
-    if part == "kept":
-        return startup.kept_notebooks(lab)
-    return startup.all_notebooks(lab)
+    return LONG[part](lab)
 
 
 # --- peak memory: one side of a benchmark, briefly, in a process of its own ----------------------

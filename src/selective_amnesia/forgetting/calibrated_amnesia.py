@@ -37,8 +37,8 @@ from torch.func import functional_call
 
 from ..config import ForgetConfig
 from ..losses import nats_for
-from .level import apart, codes_for, known_and_unseen, students
-from .task import Task
+from .level import known_and_unseen, students
+from .task import Task, apart, codes_for
 
 __all__ = ["NAME", "Attackers", "Settings", "banks", "prepare"]
 

@@ -20,16 +20,15 @@ import copy
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..audit import code_length, description_length
 from ..config import DescriptionConfig
 from ..models import OneHotCVAE, stack, unstack
 from ..training import fit, seeded
-from .task import Task
+from .task import Task, apart, codes_for
 
-__all__ = ["apart", "codes_for", "known_and_unseen", "students"]
+__all__ = ["known_and_unseen", "students"]
 
 
 def students(task: Task, steps: int) -> list[OneHotCVAE]:
@@ -60,18 +59,6 @@ def _at_random(original: OneHotCVAE, seed: int, device: torch.device) -> OneHotC
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()
     return student.requires_grad_(True)
-
-
-def codes_for(c: Tensor, model: OneHotCVAE) -> Tensor:
-    """Codes (..., D) drawn from the prior, one for each condition (..., C)."""
-    return torch.randn(*c.shape[:-1], model.z_dim, device=c.device)
-
-
-def apart(model: OneHotCVAE, z: Tensor, c: Tensor, target: Tensor) -> Tensor:
-    """BCE between what a model paints and targets (..., B, P), summed over the batch: (...)."""
-    logits = model.decode_logits(z, c)
-    bce = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
-    return bce.sum((-1, -2))
 
 
 def known_and_unseen(

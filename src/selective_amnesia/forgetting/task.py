@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import losses
 from ..data import Dataset
 from ..models import OneHotCVAE
 
-__all__ = ["Task", "draws", "labels_of"]
+__all__ = ["Task", "apart", "codes_for", "draws", "labels_of"]
 
 
 @dataclass
@@ -75,3 +76,15 @@ def labels_of(
     draw = draws([torch.tensor(labels, device=device) for labels in sets], count)
     conditions = torch.eye(classes, device=device)
     return lambda: conditions[draw()]
+
+
+def codes_for(c: Tensor, model: OneHotCVAE) -> Tensor:
+    """Codes (..., D) drawn from the prior, one for each condition (..., C)."""
+    return torch.randn(*c.shape[:-1], model.z_dim, device=c.device)
+
+
+def apart(model: OneHotCVAE, z: Tensor, c: Tensor, target: Tensor) -> Tensor:
+    """BCE between what a model paints and targets (..., B, P), summed over the batch: (...)."""
+    logits = model.decode_logits(z, c)
+    bce = F.binary_cross_entropy_with_logits(logits, target.expand_as(logits), reduction="none")
+    return bce.sum((-1, -2))

@@ -276,6 +276,16 @@ def test_an_attack_is_kept(method, lab, metric, monkeypatch):
         lab.recovery(model, 0, method, codes=3)
 
 
+def test_a_critic_is_a_network_of_its_own_and_shapes_the_attack(lab):
+    critics = [lab.critic(0), lab.critic(1), lab.referee()]
+    heads = [critic.head.weight for critic in critics]
+    assert not any(torch.equal(heads[i], heads[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    model = lab.amnesiac({0})
+    alone, armed = lab.recovery(model, 0, "a"), lab.recovery(model, 0, "a", critics=1)
+    assert not torch.equal(alone.history["likelihood"], armed.history["likelihood"])
+    assert torch.equal(lab.recovery(model, 0, "a", critics=0).c, alone.c)
+
+
 def test_what_the_audit_measures_is_kept(lab, monkeypatch):
     model = lab.amnesiac({0})
     nats, curves = lab.description_length(model, 0), lab.relearning(model, 0)

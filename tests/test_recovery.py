@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -90,6 +92,18 @@ def test_the_joint_attack_moves_the_codes_and_the_others_do_not(lab, target):
         z = recovery.spanning_codes(4, 8, "cpu")
     assert torch.equal(fixed.z, z)
     assert not torch.equal(moved.z, z)
+
+
+def test_critics_have_a_say_beside_the_judge(lab, target):
+    class Undecided(torch.nn.Module):
+        def forward(self, x):
+            return x.new_zeros(len(x), 11)
+
+    model, critics = lab.cvae(), [Undecided(), Undecided()]
+    alone = recovery.recover(model, lab.judge(), target, CONFIG, seed=1)
+    armed = recovery.recover(model, lab.judge(), target, CONFIG, seed=1, critics=critics)
+    begun, seen = (found.history["likelihood"][0] for found in (alone, armed))
+    torch.testing.assert_close(seen, (begun + 2 * math.log(11)) / 3)
 
 
 def test_spanning_codes_have_the_moments_of_the_normal_distribution():

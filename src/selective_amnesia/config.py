@@ -194,7 +194,8 @@ class AttackConfig(Counts):
     The weights were chosen on digit 0 and seed 0 alone, the referee's verdicts in sight. `lr`
     falls linearly. After the share `settle` of the steps only the `finalists`, those starts that
     are ahead, are searched on. Method B asks for diversity from then on, when there is a digit to
-    vary; before that it is method A.
+    vary; before that it is method A. So many `critics`, classifiers of the attacker's own, have a
+    say beside the judge.
     """
 
     steps: int
@@ -209,6 +210,7 @@ class AttackConfig(Counts):
     finalists: int = 3
     prior: float = 0.01
     frames: int = 12
+    critics: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -387,9 +389,11 @@ def get_profile(name: str) -> Profile:
 
 
 def same_result(config: Any) -> dict[str, Any]:
-    """The settings that shape a result: those that only say when to log or save are left out."""
-    silent = {"log_every", "save_every"}
-    return {k: v for k, v in asdict(config).items() if k not in silent}
+    """The settings that shape a result: those that only say when to log or save are left out, and
+    critics where there are none, so that older attacks keep their names."""
+    settings = asdict(config)
+    silent = {"log_every", "save_every"} | ({"critics"} if not settings.get("critics") else set())
+    return {k: v for k, v in settings.items() if k not in silent}
 
 
 def forget_set(labels: Iterable[int] | str | int, classes: int = 10) -> tuple[int, ...]:

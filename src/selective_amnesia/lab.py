@@ -121,7 +121,8 @@ class Lab(Networks):
 
         Args:
             method: "a" (robust), "b" (diverse) or "joint".
-            changes: settings of `AttackConfig` that differ from the profile's, e.g. codes=64.
+            changes: settings of `AttackConfig` that differ from the profile's, e.g. codes=64, or
+                critics=2 for an attacker with two classifiers of his own.
 
         Raises:
             ValueError: the method does not exist, or the model has not forgotten that digit.
@@ -132,7 +133,8 @@ class Lab(Networks):
             raise ValueError(f"method {method!r} is unknown: use one of {known}")
         config, judge = replace(self.profile.attack, **changes), self.judge()
         name = f"recovery-{method}-{digit}-{name_of(model)}"
-        stage = self._about(name, config, model=model, judge=judge)
+        critics = {f"critic-{k}": self.critic(k) for k in range(config.critics)}
+        stage = self._about(name, config, model=model, judge=judge, **critics)
         metric = self.metric if method == "b" else None
         if metric is not None:
             stage.settings["metric"] = metric.name
@@ -149,6 +151,7 @@ class Lab(Networks):
                 embed=metric.embed if metric else None,
                 cap=cap,
                 joint=method == "joint",
+                critics=list(critics.values()),
             )
             tensors = {"c": found.c, "z": found.z}
             tensors |= {f"history.{k}": v for k, v in found.history.items()}

@@ -64,16 +64,24 @@ class Networks(Stages):
 
     def referee(self) -> Referee:
         """The independent classifier; nothing is ever optimised against it."""
+        return self._referee("referee")
+
+    def critic(self, number: int) -> Referee:
+        """A classifier of the attacker's own: of the referee's shape and schooling, but another
+        network, from a seed of its own."""
+        return self._referee(f"critic-{whole('number', number, 0)}")
+
+    def _referee(self, name: str) -> Referee:
         config = self.profile.referee
-        stage = self._stage("referee", config)
 
         def make(keeper: Keeper) -> Trained:
-            return recipes.train_referee(
-                self.data, config, seed=self.seed_of("referee"), keeper=keeper
-            )
+            seed = self.seed_of(name)
+            return recipes.train_referee(self.data, config, seed=seed, label=name, keeper=keeper)
 
         return self._network(
-            stage, make, lambda: Referee(self.classes, config.width, config.features)
+            self._stage(name, config),
+            make,
+            lambda: Referee(self.classes, config.width, config.features),
         )
 
     def cvae(self) -> OneHotCVAE:

@@ -194,7 +194,12 @@ def train_judge(
 
 
 def train_referee(
-    data: Dataset, config: RefereeConfig, *, seed: int, keeper: Keeper | None = None
+    data: Dataset,
+    config: RefereeConfig,
+    *,
+    seed: int,
+    label: str = "referee",
+    keeper: Keeper | None = None,
 ) -> tuple[Referee, Tensors, Metrics]:
     """The independent classifier: digits, disturbed, and `non_digits`."""
     _check(data)
@@ -209,7 +214,7 @@ def train_referee(
         logits = model(torch.cat([disturb(x, config), non_digits(x, labels, extra)]))
         return {"loss": F.cross_entropy(logits, torch.cat([labels, nothing]))}
 
-    history = fit(model, loss, config, seed=seed, label="referee", batches=batches, keeper=keeper)
+    history = fit(model, loss, config, seed=seed, label=label, batches=batches, keeper=keeper)
     return model, history, {**referee_metrics(model, data, config), "steps": config.steps}
 
 

@@ -14,7 +14,8 @@ tends to serve other codes too.
 
 Method A ("robust") is the objective above. Method B ("diverse") adds `losses.diversity` on the
 mean pairwise LPIPS of the K images, once A's terms have settled. The joint attack moves z together
-with c, held by a hundredth of their prior |z|^2 / 2 (`AttackConfig.prior`).
+with c, held by a hundredth of their prior |z|^2 / 2 (`AttackConfig.prior`). An attacker who has
+classifiers of his own, critics, takes for log p the mean of theirs and the judge's.
 
 What an attack finds proves nothing by itself: the same attack on a control, which never saw the
 digit, says how much of it the attacker has brought along.
@@ -22,11 +23,11 @@ digit, says how much of it the attacker has brought along.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import losses
@@ -93,6 +94,7 @@ def recover(
     embed: Callable[[Tensor], Tensor] | None = None,
     cap: float = 0.0,
     joint: bool = False,
+    critics: Sequence[nn.Module] = (),
 ) -> Recovered:
     """Search a condition that makes `model` paint the target digit.
 
@@ -103,6 +105,7 @@ def recover(
             (`perceptual.Perceptual`); with it the diversity term is on: method B.
         cap: the diversity beyond which the term brakes, that of real images.
         joint: move the codes too (each start has its own).
+        critics: classifiers of images (N, P), whose first outputs are the logits of the digits.
 
     Raises:
         ValueError: the target is among the starts, or no start is left.
@@ -137,6 +140,8 @@ def recover(
         start_of_image = begun[alive].repeat_interleave(config.codes)
         shallow, deep = judge.features(x)
         log_p = judge.classify(deep).log_softmax(-1)
+        said = [critic(x).log_softmax(-1)[:, :classes] for critic in critics]
+        log_p = torch.stack([log_p, *said]).mean(0)
         each = {
             "likelihood": -log_p[:, target.digit],
             "shape": config.shape * losses.shape(deep, target.deep),

@@ -253,22 +253,24 @@ def over_digits(sets: Mapping[str, Table]) -> Table:
     alone = [table for name, table in sets.items() if len(name) == 1]
     if len(alone) < 2:
         return {}
-    means = {m: torch.tensor([table[m][0] for table in alone]) for m in SHOWN}
+    measures = [m for m in SHOWN if all(m in table for table in alone)]
+    means = {m: torch.tensor([table[m][0] for table in alone]) for m in measures}
     return {m: (float(values.mean()), *interval(values)) for m, values in means.items()}
 
 
 def sets_markdown(known: dict[str, Any]) -> str:
     """The measures of the methods COMPARED for every forget set, means over its originals, and
-    what the controls' erasures range over."""
+    what the controls' erasures range over, with the gap that is a control's own."""
     methods = by_set(known)
     controls = methods.pop(RETRAIN)
-    head = ["forgotten", "controls"]
+    head = ["forgotten", "controls: erasure", "gap"]
     for method in methods:
         head += [f"{title(method)}: erasure", "gap", "cost", "P(label)", "relearning"]
     lines = [_line(head), _line(["---"] * len(head))]
     for name in sorted(known):
         ends = controls.get(name, {}).get("erasure", ())[1:]
         cells = [name, " to ".join(_number(end, 2) for end in ends)]
+        cells.append(_spread(controls.get(name, {}).get("gap", ())[:1] * 3, SHOWN["gap"]))
         for sets in methods.values():
             table = sets.get(name, {})
             cells.append(_spread(table.get("erasure"), 2))
@@ -276,7 +278,8 @@ def sets_markdown(known: dict[str, Any]) -> str:
         lines.append(_line(cells))
     means = [over_digits(sets) for sets in methods.values()]
     cells = [_spread(mean.get(m), n) for mean in means for m, n in SHOWN.items()]
-    lines.append(_line(["digits, mean (95 %)", "", *cells]))
+    own = _spread(over_digits(controls).get("gap"), SHOWN["gap"])
+    lines.append(_line(["digits, mean (95 %)", "", own, *cells]))
     return "\n".join(lines)
 
 

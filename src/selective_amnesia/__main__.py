@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "leaderboard":
             command.add_argument("--seeds", type=int, default=3, help="originals and controls")
             command.add_argument("--methods", nargs="*", help="rows to make; all by default")
+            command.add_argument("--harder", action="store_true", help="a harder attacker as well")
     options = parser.parse_args(arguments)
     try:
         lab = Lab.open(options.profile, options.seed, options.dataset)
@@ -49,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.command == "leaderboard":
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
-            record_leaderboard(lab, options.forget or "0", seeds, options.methods)
+            record_leaderboard(
+                lab, options.forget or "0", seeds, options.methods, harder=options.harder
+            )
             return 0
         sets = [" ".join(map(str, forget_set(options.forget)))] if options.forget else ["0", "0 1"]
         if options.command == "run":

@@ -48,7 +48,12 @@ def record_matrix(lab: Lab) -> None:
 
 
 def record_leaderboard(
-    lab: Lab, digits: str, seeds: Sequence[int], methods: Sequence[str] | None
+    lab: Lab,
+    digits: str,
+    seeds: Sequence[int],
+    methods: Sequence[str] | None,
+    *,
+    harder: bool = False,
 ) -> None:
     """The leaderboard of one forget set, written to figures/gallery as JSON and as a picture, and
     into the README; rows that are not made now keep their figures."""
@@ -66,7 +71,7 @@ def record_leaderboard(
         "from nothing. What is finished is not made again; stop it whenever you like.",
         flush=True,
     )
-    made = leaderboard(lab, name, seeds, methods)
+    made = leaderboard(lab, name, seeds, methods, harder=harder)
     facts = _facts(lab)
     with alone(path, path.name):
         known = _recorded(path)

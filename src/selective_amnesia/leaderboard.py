@@ -46,7 +46,14 @@ __all__ = [
 
 RELEARNED_FROM, KEPT_IMAGES = 10, 100  # real images: in all, and of each kept digit
 COMPARED = ("calibrated_amnesia", "selective_amnesia")  # for every forget set, by SHOWN
-SHOWN = {"erasure": 2, "harder": 2, "gap": 2, "cost": 2, "label": 3, "relearning": 2}  # places
+SHOWN = {  # under these words, to so many places
+    "erasure": ("erasure", 2),
+    "harder": ("by a harder attacker", 2),
+    "gap": ("gap", 2),
+    "cost": ("cost", 2),
+    "label": ("P(label)", 3),
+    "relearning": ("relearning", 2),
+}
 Measures = dict[str, float | None]  # one model's
 Table = dict[str, tuple[float, float, float]]  # mean, least and most
 
@@ -270,27 +277,30 @@ def over_digits(sets: Mapping[str, Table]) -> Table:
 def sets_markdown(known: dict[str, Any]) -> str:
     """The measures of the methods COMPARED for every forget set, means over its originals, and
     what the controls' erasures range over, with the gap that is a control's own."""
-    methods = by_set(known)
-    controls = methods.pop(RETRAIN)
-    head = ["forgotten", "controls: erasure", "gap"]
-    for method in methods:
-        head += [f"{title(method)}: erasure", "by a harder attacker", "gap", "cost", "P(label)"]
-        head += ["relearning"]
+    methods = {method: sets for method, sets in by_set(known).items() if sets}
+    controls = methods.pop(RETRAIN, {})
+    measures = {
+        method: [m for m in SHOWN if any(m in table for table in sets.values())]
+        for method, sets in methods.items()
+    }
+    head, last = ["forgotten", "controls: erasure", "gap"], ["digits, mean (95 %)", ""]
+    last.append(_spread(over_digits(controls).get("gap"), SHOWN["gap"][1]))
+    for method, sets in methods.items():
+        first, *others = (SHOWN[m][0] for m in measures[method])
+        head += [f"{title(method)}: {first}", *others]
+        last += [_spread(over_digits(sets).get(m), SHOWN[m][1]) for m in measures[method]]
     lines = [_line(head), _line(["---"] * len(head))]
     for name in sorted(known):
-        ends = controls.get(name, {}).get("erasure", ())[1:]
-        cells = [name, " to ".join(_number(end, 2) for end in ends)]
-        cells.append(_spread(controls.get(name, {}).get("gap", ())[:1] * 3, SHOWN["gap"]))
-        for sets in methods.values():
-            table = sets.get(name, {})
-            cells += [_spread(table.get(m), 2) for m in ("erasure", "harder")]
-            cells += [_spread(table.get(m, ())[:1] * 3, n) for m, n in SHOWN.items()][2:]
+        own = controls.get(name, {})
+        cells = [name, " to ".join(_number(end, 2) for end in own.get("erasure", ())[1:])]
+        cells.append(_spread(own.get("gap", ())[:1] * 3, SHOWN["gap"][1]))
+        for method, sets in methods.items():
+            for measure in measures[method]:
+                values = sets.get(name, {}).get(measure, ())
+                spread = values if measure in ("erasure", "harder") else values[:1] * 3
+                cells.append(_spread(spread, SHOWN[measure][1]))
         lines.append(_line(cells))
-    means = [over_digits(sets) for sets in methods.values()]
-    cells = [_spread(mean.get(m), n) for mean in means for m, n in SHOWN.items()]
-    own = _spread(over_digits(controls).get("gap"), SHOWN["gap"])
-    lines.append(_line(["digits, mean (95 %)", "", own, *cells]))
-    return "\n".join(lines)
+    return "\n".join([*lines, _line(last)])
 
 
 def _line(cells: Iterable[str]) -> str:

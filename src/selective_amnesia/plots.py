@@ -291,11 +291,11 @@ def learning_curve(history: Mapping[str, Tensor], reference: float | None = None
         ax.annotate(
             f"{final:.1f}",
             (float(history["watch_step"][-1]), final),
-            xytext=(-2, -14),
+            xytext=(5, 0),
             textcoords="offset points",
-            ha="right",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+            va="center",
         )
+        ax.set_xlim(right=1.25 * float(history["watch_step"][-1]))
         ax.xaxis.set_major_locator(MaxNLocator(4))
     if reference is not None:
         label = f"paper's recipe: {reference}"

@@ -195,7 +195,7 @@ def recover(lab: Lab) -> Row:
         each = [recovery.recover(model, judge, target, config, seed=0, starts=(s,)) for s in starts]
         found["baseline"].append(min(each, key=lambda attack: attack.objective))
 
-    times = in_turns(ours, theirs, 3, lab.device)
+    times = in_turns(ours, theirs, 5, lab.device)
     quality = {}
     for who, judged in (("judge's P on fresh codes", judge), ("referee's P", lab.referee())):
         values = []

@@ -114,7 +114,7 @@ def _nats(model: nn.Module, x: Tensor, z: Tensor, c: Tensor) -> Tensor:
     C): (S, N)."""
     conditions = c.expand(*z.shape[:2], -1).flatten(0, 1)
     logits = model.decode_logits(z.flatten(0, 1), conditions).unflatten(0, z.shape[:2])
-    return nats_for(logits, x, z)
+    return nats_for(logits, x.expand(len(z), -1, -1), z)
 
 
 def _search(

@@ -72,7 +72,8 @@ def elbo_terms(model: OneHotCVAE, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]
 def nats_for(logits: Tensor, x: Tensor, z: Tensor) -> Tensor:
     """BCE(x, logits) + |z|^2 / 2: the nats (...) of images x (..., P) that a decoder paints as
     logits (..., P) from codes z (..., D)."""
-    bce = F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
+    shaped(logits=(logits, "... P"), images=(x, "... P"), codes=(z, "... D"))
+    bce = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
     return bce.sum(-1) + 0.5 * z.square().sum(-1)
 
 

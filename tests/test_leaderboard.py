@@ -5,7 +5,16 @@ import pytest
 from selective_amnesia import __main__ as command
 from selective_amnesia import leaderboard as boards
 from selective_amnesia.checkpoint import LabError
-from selective_amnesia.leaderboard import leaderboard, markdown, over_digits, ranked, stronger
+from selective_amnesia.leaderboard import (
+    by_set,
+    digits_markdown,
+    leaderboard,
+    markdown,
+    over_digits,
+    ranked,
+    sets_markdown,
+    stronger,
+)
 from selective_amnesia.networks import Networks
 from selective_amnesia.records import between_marks
 from selective_amnesia.training import Diverged
@@ -76,6 +85,33 @@ def test_the_mean_over_digits_leaves_out_sets_of_two():
     assert over_digits({"0": table(0.9), "0 1": table(0.1)}) == {}
 
 
+def test_sets_show_what_was_measured_on_several_of_them():
+    def found(*rows):
+        seeds = (0, 1)
+        return {"rows": {
+            method: {"seeds": {str(seed): {"gap": gap + 0.02 * seed, "erasure": 1 - gap,
+                                           "cost": 0.5, "label": 0.0} for seed in seeds}}
+            for method, gap in rows
+        }}  # fmt: skip
+
+    known = {
+        "0": found(("naive", 0.9), ("retrain", 0.1), ("selective_amnesia", 0.3)),
+        "0 1": found(("selective_amnesia", 0.2)),
+        "1": found(("retrain", 0.1), ("selective_amnesia", 0.1)),
+    }
+    known["1"]["rows"]["selective_amnesia"]["seeds"]["0"]["harder"] = 0.8
+    sets = by_set(known)
+    assert list(sets) == ["retrain", "selective_amnesia"]  # the nearest first, naive but once
+    assert list(sets["selective_amnesia"]) == ["0", "0 1", "1"]
+    head, _, control, amnesia = digits_markdown(known).splitlines()
+    assert head.startswith("| method | digits | gap | erasure | by a harder attacker |")
+    assert control.startswith("| retrain (the control) | 2 | 0.11 | 0.90 |  | 0.50 |")
+    assert amnesia.startswith("| Selective Amnesia | 2 | 0.21 (0.11 to 0.31) |")
+    head, _, *rows = sets_markdown(known).splitlines()
+    assert head == "| forgotten | retrain (the control) | Selective Amnesia | harder |"
+    assert rows == ["| 0 | 0.90 | 0.70 |  |", "| 1 | 0.90 | 0.90 | 0.80 |", "| 0 1 |  | 0.80 |  |"]
+
+
 def test_a_stronger_attacker_measures_on_the_same_scale(lab):
     brief = {"steps": 3, "more_starts": 2, "polish": 2, "images": 5}
     nats = [
@@ -119,8 +155,14 @@ def test_the_command_writes_table_picture_and_readme_and_keeps_other_rows(
     assert command.main([*run, "fine_tuning"]) == 0
     assert "minutes from nothing" in capsys.readouterr().out
     folder = lab_folder / "figures" / "gallery"
+    record = json.loads((folder / "leaderboard.json").read_text())
+    record["0"]["rows"]["fine_tuning"]["seeds"]["0"]["harder"] = 0.5  # as if it had been asked for
+    (folder / "leaderboard.json").write_text(json.dumps(record))
+    assert command.main([*run, "fine_tuning"]) == 0
+    capsys.readouterr()
     kept = json.loads((folder / "leaderboard.json").read_text())["0"]
     assert set(kept["rows"]) == set(SOME)
+    assert kept["rows"]["fine_tuning"]["seeds"]["0"]["harder"] == 0.5
     assert {"date", "device", "torch", "seeds"} <= kept.keys()
     assert (folder / "leaderboard.png").read_bytes().startswith(b"\x89PNG")
     text = readme.read_text()
@@ -129,7 +171,8 @@ def test_the_command_writes_table_picture_and_readme_and_keeps_other_rows(
     assert "| Selective Amnesia |" in text
     other = [*run[:5], "--seeds", "1", "--forget", "3 8", "--methods", "fine_tuning"]
     assert command.main(other) == 0
-    assert "| 3 8 |  | " in readme.read_text()
+    assert "| forgotten | fine tuning | harder |\n| --- | --- | --- |\n| 0 | " in readme.read_text()
+    assert "\n| 3 8 | " in readme.read_text()
     before = (folder / "leaderboard.json").read_bytes()
     assert command.main([*run[:5], "--seeds", "2", "--methods", "naive"]) == 2
     assert "was recorded with" in capsys.readouterr().err

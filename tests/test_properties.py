@@ -648,6 +648,7 @@ ELSEWHERE = {
     "records.record_matrix": "the lab's stages: test_main",
     "leaderboard.over_digits": "what by_set returns: test_leaderboard",
     "leaderboard.by_set": "what leaderboard returns: test_leaderboard",
+    "leaderboard.digits_markdown": "what leaderboard returns: test_leaderboard",
     "leaderboard.sets_markdown": "what leaderboard returns: test_leaderboard",
     "leaderboard.ranked": "what leaderboard returns: test_leaderboard",
     "leaderboard.markdown": "what leaderboard returns: test_leaderboard",

@@ -33,8 +33,8 @@ from .stages import facts_of
 from .training import Diverged, frame_steps
 
 __all__ = [
-    "COMPARED",
     "by_set",
+    "digits_markdown",
     "leaderboard",
     "markdown",
     "measured",
@@ -45,14 +45,13 @@ __all__ = [
 ]
 
 RELEARNED_FROM, KEPT_IMAGES = 10, 100  # real images: in all, and of each kept digit
-COMPARED = ("calibrated_amnesia", "selective_amnesia")  # for every forget set, by SHOWN
-SHOWN = {  # under these words, to so many places
+OVER_DIGITS = {  # measure -> its words, and to how many places it is shown
+    "gap": ("gap", 2),
     "erasure": ("erasure", 2),
     "harder": ("by a harder attacker", 2),
-    "gap": ("gap", 2),
-    "cost": ("cost", 2),
-    "label": ("P(label)", 3),
-    "relearning": ("relearning", 2),
+    "cost": ("kept digits' cost (nats)", 2),
+    "label": ("referee's P under the label", 3),
+    "relearning": ("relearning above the controls'", 2),
 }
 Measures = dict[str, float | None]  # one model's
 Table = dict[str, tuple[float, float, float]]  # mean, least and most
@@ -255,12 +254,16 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def by_set(known: dict[str, Any]) -> dict[str, dict[str, Table]]:
-    """Method -> forget set -> measures as in `ranked`, of the controls and the methods COMPARED."""
+    """Method -> forget set -> measures as in `ranked`, of the methods that are known for more than
+    one set; those that come nearest first (`over_digits`)."""
     tables = {name: dict(ranked(found)) for name, found in sorted(known.items())}
-    return {
+    each = {
         method: {name: table[method] for name, table in tables.items() if table.get(method)}
-        for method in (RETRAIN, *COMPARED)
+        for method in (RETRAIN, *METHODS)
     }
+    several = {method: sets for method, sets in each.items() if len(sets) > 1}
+    gap = {m: over_digits(sets).get("gap", (float("inf"),))[0] for m, sets in several.items()}
+    return {method: several[method] for method in sorted(several, key=gap.get)}
 
 
 def over_digits(sets: Mapping[str, Table]) -> Table:
@@ -269,38 +272,44 @@ def over_digits(sets: Mapping[str, Table]) -> Table:
     alone = [table for name, table in sets.items() if len(name) == 1]
     if len(alone) < 2:
         return {}
-    measures = [m for m in SHOWN if all(m in table for table in alone)]
+    measures = [m for m in OVER_DIGITS if all(m in table for table in alone)]
     means = {m: torch.tensor([table[m][0] for table in alone]) for m in measures}
     return {m: (float(values.mean()), *interval(values)) for m, values in means.items()}
 
 
+def digits_markdown(known: dict[str, Any]) -> str:
+    """What methods do on average over the digits, each forgotten on its own (`over_digits`);
+    nothing where none was measured on two."""
+    lines = []
+    for method, sets in by_set(known).items():
+        if table := over_digits(sets):
+            cells = [_spread(table.get(m), places) for m, (_, places) in OVER_DIGITS.items()]
+            digits = sum(len(name) == 1 for name in sets)
+            lines.append(_line([title(method), str(digits), *cells]))
+    if not lines:
+        return ""
+    head = ["method", "digits", *(words for words, _ in OVER_DIGITS.values())]
+    return "\n".join([_line(head), _line(["---"] * len(head)), *lines])
+
+
 def sets_markdown(known: dict[str, Any]) -> str:
-    """The measures of the methods COMPARED for every forget set, means over its originals, and
-    what the controls' erasures range over, with the gap that is a control's own."""
-    methods = {method: sets for method, sets in by_set(known).items() if sets}
-    controls = methods.pop(RETRAIN, {})
-    measures = {
-        method: [m for m in SHOWN if any(m in table for table in sets.values())]
-        for method, sets in methods.items()
-    }
-    head, last = ["forgotten", "controls: erasure", "gap"], ["digits, mean (95 %)", ""]
-    last.append(_spread(over_digits(controls).get("gap"), SHOWN["gap"][1]))
-    for method, sets in methods.items():
-        first, *others = (SHOWN[m][0] for m in measures[method])
-        head += [f"{title(method)}: {first}", *others]
-        last += [_spread(over_digits(sets).get(m), SHOWN[m][1]) for m in measures[method]]
+    """The erasure of each forget set by each method, mean, least and most over its originals, and
+    the mean by a harder attacker where one was sent."""
+    methods = by_set(known)
+    hunted = [m for m, sets in methods.items() if any("harder" in t for t in sets.values())]
+    head = ["forgotten"]
+    for method in methods:
+        head += [title(method), *(["harder"] if method in hunted else [])]
     lines = [_line(head), _line(["---"] * len(head))]
-    for name in sorted(known):
-        own = controls.get(name, {})
-        cells = [name, " to ".join(_number(end, 2) for end in own.get("erasure", ())[1:])]
-        cells.append(_spread(own.get("gap", ())[:1] * 3, SHOWN["gap"][1]))
+    for name in sorted(known, key=lambda name: (len(name), name)):
+        cells = [name]
         for method, sets in methods.items():
-            for measure in measures[method]:
-                values = sets.get(name, {}).get(measure, ())
-                spread = values if measure in ("erasure", "harder") else values[:1] * 3
-                cells.append(_spread(spread, SHOWN[measure][1]))
+            table = sets.get(name, {})
+            cells.append(_spread(table.get("erasure"), 2))
+            if method in hunted:
+                cells.append(_spread(table.get("harder", ())[:1] * 3, 2))
         lines.append(_line(cells))
-    return "\n".join([*lines, _line(last)])
+    return "\n".join(lines)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -65,35 +66,44 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
 
 @styled
 def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, float]]]]) -> Figure:
-    """Erasure and cost of a few methods for each forget set, means with bars from the least to the
-    most over the originals; the controls' spread is shaded.
+    """Erasure, cost and gap of methods for each forget set, means with bars from the least to the
+    most over the originals; the controls' are shaded.
 
     Args:
-        methods: method -> forget set -> measure -> (mean, least, most), with "erasure" and "cost".
+        methods: method -> forget set -> measure -> (mean, least, most), with "erasure", "cost" and
+            "gap".
     """
-    figure, axes = _axes(2, 1, 4.8, sharex=True, height_ratios=(3, 2))
-    names = sorted({name for sets in methods.values() for name in sets})
+    figure, axes = _axes(3, 1, 7.2, sharex=True, height_ratios=(3, 2, 2))
+    names = sorted({name for sets in methods.values() for name in sets}, key=lambda n: (len(n), n))
     places = {name: k for k, name in enumerate(names)}
     others = {method: sets for method, sets in methods.items() if method != RETRAIN and sets}
-    for (ax,), measure in zip(axes, ("erasure", "cost"), strict=True):
+    style = {method: _style(method) for method in others}
+    for method, marker in zip((m for m in others if m != OURS), cycle("oDvP")):
+        style[method]["fmt"] = marker
+    controls = methods.get(RETRAIN, {})
+    shade = {"color": COLOR["control"], "alpha": 0.25, "linewidth": 0}
+    for (ax,), measure in zip(axes, ("erasure", "cost", "gap"), strict=True):
         for shift, (method, sets) in enumerate(others.items()):
-            x = [places[name] + 0.22 * (shift - (len(others) - 1) / 2) for name in sets]
+            apart = 0.6 / max(1, len(others) - 1)
+            x = [places[name] + apart * (shift - (len(others) - 1) / 2) for name in sets]
             mean, low, high = zip(*(table[measure] for table in sets.values()), strict=True)
             bars = [[m - a for m, a in zip(mean, low, strict=True)],
                     [b - m for m, b in zip(mean, high, strict=True)]]  # fmt: skip
             ax.errorbar(x, mean, yerr=bars, capsize=2, elinewidth=1, markersize=6,
-                        label=title(method), **_style(method))  # fmt: skip
+                        label=title(method), **style[method])  # fmt: skip
         ax.grid(axis="x", visible=False)
         ax.margins(y=0.12)
-    top, bottom = axes[:, 0]
-    for name, table in methods.get(RETRAIN, {}).items():
+    top, middle, bottom = axes[:, 0]
+    for name, table in controls.items():
         _, low, high = table.get("erasure", (1, 1, 1))
-        top.bar(places[name], high - low, 0.7, low, color=COLOR["control"], alpha=0.25, linewidth=0)
+        top.bar(places[name], high - low, 0.8, low, **shade)
+        bottom.bar(places[name], table["gap"][0], 0.8, **shade)
     top.axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
-    top.set(title="each set forgotten on its own", ylabel="erasure (shaded: the controls)")
+    top.set(title="each set forgotten on its own (shaded: the controls)", ylabel="erasure")
     top.legend(loc="upper right", ncols=len(others))
-    bottom.axhline(0, color=FAINT, linewidth=1)
-    bottom.set(ylabel="cost (nats per image)", xlabel="forgotten digits")
+    middle.axhline(0, color=FAINT, linewidth=1)
+    middle.set(ylabel="cost (nats per image)")
+    bottom.set(ylabel="gap", xlabel="forgotten digits", ylim=(0, None))
     bottom.set_xticks(range(len(names)), names)
     return figure
 

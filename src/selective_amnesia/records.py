@@ -18,7 +18,14 @@ from . import forgetting, plots_attack, plots_methods
 from .checkpoint import LabError, write_bytes
 from .config import forget_set
 from .lab import Lab
-from .leaderboard import by_set, leaderboard, markdown, ranked, sets_markdown
+from .leaderboard import (
+    by_set,
+    digits_markdown,
+    leaderboard,
+    markdown,
+    ranked,
+    sets_markdown,
+)
 from .locks import alone
 from .plots import render
 from .results import matrix
@@ -83,10 +90,19 @@ def record_leaderboard(
                 "all rows again (leave out --methods)"
             )
         rows = {method: row | {"made": facts["date"]} for method, row in made["rows"].items()}
+        for method in rows.keys() & before["rows"].keys():
+            _still_harder(rows[method]["seeds"], before["rows"][method]["seeds"])
         known[name] = facts | {"seeds": list(seeds)} | made | {"rows": before["rows"] | rows}
         write_bytes(path, json.dumps(known, indent=1).encode())
         _show(lab, folder, known)
     print(f"{markdown(known[name])}\n\n{_about(known[name])}\n\nwritten to {path}")
+
+
+def _still_harder(seeds: dict[str, Any], before: dict[str, Any]) -> None:
+    """What the harder attacker said before still holds of models whose erasure is the same."""
+    for seed in seeds.keys() & before.keys():
+        if seeds[seed]["erasure"] == before[seed]["erasure"] and "harder" in before[seed]:
+            seeds[seed].setdefault("harder", before[seed]["harder"])
 
 
 def _show(lab: Lab, folder: Path, known: dict[str, Any]) -> None:
@@ -99,7 +115,8 @@ def _show(lab: Lab, folder: Path, known: dict[str, Any]) -> None:
     if len(known) > 1:
         picture = render(plots_methods.by_set(by_set(known)))[1]
         write_bytes(folder / "leaderboard_sets.png", picture)
-        texts.append(sets_markdown(known))
+        texts += [digits_markdown(known), sets_markdown(known)]
+    texts = [text for text in texts if text]
     if texts and (lab.folder / "README.md").is_file():
         between_marks(lab.folder / "README.md", "leaderboard", "\n\n".join(texts))
 

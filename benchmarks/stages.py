@@ -33,8 +33,10 @@ TRAINING = 3 * FORWARD - ENCODER[0]  # forward, gradients of weights and of inpu
 
 
 def sprint(lab: Lab) -> Row:
-    """The shortest training that ends below the test loss of the paper's protocol."""
-    return _cvae(lab, replace(lab.profile.cvae, steps=4000), "60 x")
+    """The shortest training that ends at the test loss of the paper's protocol. Like the baseline's
+    it is only trained: the test images, which profile `fast` looks at 25 times on the way, for its
+    curve, are looked at before and after."""
+    return _cvae(lab, replace(lab.profile.cvae, steps=4000, frames=1), "60 x")
 
 
 def cvae(lab: Lab) -> Row:

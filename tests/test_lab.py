@@ -2,6 +2,7 @@ import copy
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -284,6 +285,10 @@ def test_a_critic_is_a_network_of_its_own_and_shapes_the_attack(lab):
     alone, armed = lab.recovery(model, 0, "a"), lab.recovery(model, 0, "a", critics=1)
     assert not torch.equal(alone.history["likelihood"], armed.history["likelihood"])
     assert torch.equal(lab.recovery(model, 0, "a", critics=0).c, alone.c)
+    seen = lab.verdict(model, 0, "a", critics=1)
+    longer = replace(lab.profile, critic=replace(lab.profile.critic, steps=60))
+    other = Lab(longer, lab.seed, lab.dataset, lab.folder, lab.device)
+    assert not torch.equal(other.verdict(model, 0, "a", critics=1).referee, seen.referee)
 
 
 def test_what_the_audit_measures_is_kept(lab, monkeypatch):

@@ -270,12 +270,14 @@ class SeeingConfig(Counts):
 
 @dataclass(frozen=True, kw_only=True)
 class Profile(Counts):
-    """How much work: one configuration a stage. `ablation_steps` cuts Selective Amnesia short, for
-    the study of its terms; `sequence` is each round of forgetting one digit after another."""
+    """How much work: one configuration a stage. `critic` is how an attacker schools classifiers of
+    his own; `ablation_steps` cuts Selective Amnesia short, for the study of its terms; `sequence`
+    is each round of forgetting one digit after another."""
 
     name: str
     judge: JudgeConfig
     referee: RefereeConfig
+    critic: RefereeConfig
     cvae: CVAEConfig
     fisher: FisherConfig
     forget: ForgetConfig
@@ -315,6 +317,7 @@ PROFILES = {
             referee=RefereeConfig(
                 steps=150, batch_size=64, lr=3e-3, half=True, width=8, save_every=50
             ),
+            critic=RefereeConfig(steps=50, batch_size=64, lr=3e-3, half=True, width=8),
             cvae=CVAEConfig(
                 steps=60, batch_size=128, lr=2e-3, half=True, kl_warmup=10, save_every=20, frames=5
             ),
@@ -334,6 +337,7 @@ PROFILES = {
             name="fast",
             judge=JudgeConfig(steps=1500, batch_size=128, lr=3e-3, warmup=100, decay=1.0),
             referee=_referee(2500),
+            critic=_referee(1000),
             cvae=CVAEConfig(
                 steps=8000,
                 batch_size=256,
@@ -362,6 +366,7 @@ PROFILES = {
             name="paper",
             judge=JudgeConfig(steps=18_760, batch_size=64, lr=1e-4),
             referee=_referee(5000),
+            critic=_referee(2500),
             cvae=CVAEConfig(steps=100_000, batch_size=256, lr=1e-4, save_every=1000),
             fisher=FisherConfig(samples=50_000),
             forget=_forget(10_000, 1e-4),

@@ -30,11 +30,11 @@ from . import (
     perceptual,
     recovery,
 )
+from .config import AttackConfig, forget_set, get_profile, same_result
 from .config import count as whole
-from .config import forget_set, get_profile, same_result
 from .data import DATASETS, pixels
 from .evaluation import Examined, Scores, spread
-from .models import OneHotCVAE, one_hot
+from .models import OneHotCVAE, Referee, one_hot
 from .networks import Networks
 from .perceptual import JudgeFeatures, Perceptual
 from .recovery import Recovered
@@ -133,7 +133,7 @@ class Lab(Networks):
             raise ValueError(f"method {method!r} is unknown: use one of {known}")
         config, judge = replace(self.profile.attack, **changes), self.judge()
         name = f"recovery-{method}-{digit}-{name_of(model)}"
-        critics = {f"critic-{k}": self.critic(k) for k in range(config.critics)}
+        critics = self._critics(config)
         stage = self._about(name, config, model=model, judge=judge, **critics)
         metric = self.metric if method == "b" else None
         if metric is not None:
@@ -166,6 +166,10 @@ class Lab(Networks):
             history={k: v.cpu() for k, v in under("history.", found.tensors).items()},
         )
 
+    def _critics(self, config: AttackConfig) -> dict[str, Referee]:
+        """An attacker's own classifiers, by name."""
+        return {f"critic-{k}": self.critic(k) for k in range(config.critics)}
+
     def painted(
         self, model: OneHotCVAE, digit: int, method: str = "label", **changes: Any
     ) -> Tensor:
@@ -187,13 +191,13 @@ class Lab(Networks):
         """What judge and referee say of `painted`, how diverse it is and how far from real."""
         digit = self._forgotten_digit(model, digit)
         judge, referee, metric = self.judge(), self.referee(), self.metric
+        attack = replace(self.profile.attack, **changes)
+        seen_by = {"judge": judge, "referee": referee} | self._critics(attack)
         name = f"verdict-{method}-{digit}-{name_of(model)}"
-        stage = self._about(
-            name, self.profile.evaluation, model=model, judge=judge, referee=referee
-        )
+        stage = self._about(name, self.profile.evaluation, model=model, **seen_by)
         stage.settings["metric"] = metric.name
         if method != "label":
-            stage.settings["attack"] = same_result(replace(self.profile.attack, **changes))
+            stage.settings["attack"] = same_result(attack)
 
         def make(_keeper: Keeper) -> tuple[Tensors, dict[str, Any]]:
             images = self.painted(model, digit, method, **changes)

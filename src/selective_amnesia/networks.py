@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from . import checkpoint, forgetting, recipes
+from .config import RefereeConfig, forget_set
 from .config import count as whole
-from .config import forget_set
 from .fisher import fisher_diagonal
 from .models import Judge, OneHotCVAE, Referee
 from .stages import Stage, Stages, Trained
@@ -64,16 +64,14 @@ class Networks(Stages):
 
     def referee(self) -> Referee:
         """The independent classifier; nothing is ever optimised against it."""
-        return self._referee("referee")
+        return self._referee("referee", self.profile.referee)
 
     def critic(self, number: int) -> Referee:
-        """A classifier of the attacker's own: of the referee's shape and schooling, but another
-        network, from a seed of its own."""
-        return self._referee(f"critic-{whole('number', number, 0)}")
+        """A classifier of the attacker's own: of the referee's shape, schooled alike but for less
+        long, another network from a seed of its own."""
+        return self._referee(f"critic-{whole('number', number, 0)}", self.profile.critic)
 
-    def _referee(self, name: str) -> Referee:
-        config = self.profile.referee
-
+    def _referee(self, name: str, config: RefereeConfig) -> Referee:
         def make(keeper: Keeper) -> Trained:
             seed = self.seed_of(name)
             return recipes.train_referee(self.data, config, seed=seed, label=name, keeper=keeper)

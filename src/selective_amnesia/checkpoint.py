@@ -42,7 +42,7 @@ __all__ = [
     "write_bytes",
 ]
 
-FORMAT = 2  # 1 had no checksum of the facts
+FORMAT = 2
 REFUGE = Path(os.path.expanduser("~")) / ".cache" / "selective-amnesia-lab"
 STALL = 20.0  # seconds of writing before a word is said
 GONE = (errno.ENOENT, errno.ENOTCONN, errno.ESTALE)  # what a Drive that was lost answers
@@ -170,8 +170,7 @@ def _read_at(path: Path) -> Checkpoint | None:
         )
     content = read_bytes(weights) or b""
     try:
-        sealed = facts["facts_sha256"] if facts["format"] != 1 else facts.get("facts_sha256")
-        intact = facts["name"] == path.name and sealed in (None, _digest(facts))
+        intact = facts["name"] == path.name and facts["facts_sha256"] == _digest(facts)
         if intact and hashlib.sha256(content).hexdigest() == facts["sha256"]:
             return Checkpoint(safetensors.torch.load(content), facts)
     except BROKEN:

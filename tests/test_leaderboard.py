@@ -104,8 +104,8 @@ def test_sets_show_what_was_measured_on_several_of_them():
     assert list(sets) == ["retrain", "selective_amnesia"]  # the nearest first, naive but once
     assert list(sets["selective_amnesia"]) == ["0", "0 1", "1"]
     head, _, control, amnesia = digits_markdown(known).splitlines()
-    assert head.startswith("| method | digits | gap | erasure | by a harder attacker |")
-    assert control.startswith("| retrain (the control) | 2 | 0.11 | 0.90 |  | 0.50 |")
+    assert head.startswith("| method | digits | gap | erasure | erasure by a harder attacker |")
+    assert control.startswith("| retrain (the control) | 2 | 0.11 | 0.90 |  |  | 0.50 |")
     assert amnesia.startswith("| Selective Amnesia | 2 | 0.21 (0.11 to 0.31) |")
     head, _, *rows = sets_markdown(known).splitlines()
     assert head == "| forgotten | retrain (the control) | Selective Amnesia | harder |"
@@ -128,7 +128,10 @@ def test_the_harder_attacker_is_asked_where_he_is_wanted(lab):
     found = leaderboard(lab, {0}, (0,), ("retrain", "fine_tuning"), harder=True)
     [row] = found["rows"]["fine_tuning"]["seeds"].values()
     assert [row["harder"]] == stronger(lab, "fine_tuning", {0}, (0,))
-    assert dict(ranked(found))["fine_tuning"]["harder"][0] == row["harder"]
+    shown = dict(ranked(found))["fine_tuning"]
+    assert shown["harder"][0] == row["harder"]
+    rest = shown["gap"][0] - abs(row["erasure"] - 1)
+    assert shown["harder_gap"][0] == pytest.approx(rest + abs(row["harder"] - 1))
     [control] = found["rows"]["retrain"]["seeds"].values()
     assert control["harder"] is None
 

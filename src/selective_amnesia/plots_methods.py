@@ -100,6 +100,8 @@ def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, f
         bottom.bar(places[name], table["gap"][0], 0.8, **shade)
     top.axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
     top.set(title="each set forgotten on its own (shaded: the controls)", ylabel="erasure")
+    low, high = top.get_ylim()
+    top.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
     top.legend(loc="upper right", ncols=len(others))
     middle.axhline(0, color=FAINT, linewidth=1)
     middle.set(ylabel="cost (nats per image)")

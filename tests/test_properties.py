@@ -300,7 +300,7 @@ CURVES = {name: ramp(3) for name in ("step", "loss", "bce", "kl", "watch_step", 
                                      "margin")}  # fmt: skip
 PAIR = dict.fromkeys(("original", "amnesiac"))
 SHARE = (0.5, 0.4, 0.6)
-BOARD = dict.fromkeys(("erasure", "cost", "label", "relearning"), SHARE)
+BOARD = dict.fromkeys(("erasure", "cost", "label", "relearning", "gap"), SHARE)
 
 
 def pair(value: object) -> dict[str, object]:

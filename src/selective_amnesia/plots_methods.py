@@ -66,14 +66,13 @@ def board(rows: Mapping[str, Mapping[str, tuple[float, float, float]]], digits: 
 
 @styled
 def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, float]]]]) -> Figure:
-    """Erasure, cost and gap of methods for each forget set, means with bars from the least to the
-    most over the originals; the controls' are shaded.
+    """Erasure, cost, relearning and gap of methods for each forget set, means with bars from the
+    least to the most over the originals; the controls' are shaded.
 
     Args:
-        methods: method -> forget set -> measure -> (mean, least, most), with "erasure", "cost" and
-            "gap".
+        methods: method -> forget set -> measure -> (mean, least, most), with the four.
     """
-    figure, axes = _axes(3, 1, 7.2, sharex=True, height_ratios=(3, 2, 2))
+    figure, axes = _axes(4, 1, 9.0, sharex=True, height_ratios=(3, 2, 2, 2))
     names = sorted({name for sets in methods.values() for name in sets}, key=lambda n: (len(n), n))
     places = {name: k for k, name in enumerate(names)}
     others = {method: sets for method, sets in methods.items() if method != RETRAIN and sets}
@@ -82,7 +81,7 @@ def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, f
         style[method]["fmt"] = marker
     controls = methods.get(RETRAIN, {})
     shade = {"color": COLOR["control"], "alpha": 0.25, "linewidth": 0}
-    for (ax,), measure in zip(axes, ("erasure", "cost", "gap"), strict=True):
+    for (ax,), measure in zip(axes, ("erasure", "cost", "relearning", "gap"), strict=True):
         for shift, (method, sets) in enumerate(others.items()):
             apart = 0.6 / max(1, len(others) - 1)
             x = [places[name] + apart * (shift - (len(others) - 1) / 2) for name in sets]
@@ -93,18 +92,21 @@ def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, f
                         label=title(method), **style[method])  # fmt: skip
         ax.grid(axis="x", visible=False)
         ax.margins(y=0.12)
-    top, middle, bottom = axes[:, 0]
+    top, cost, relearning, bottom = axes[:, 0]
     for name, table in controls.items():
-        _, low, high = table.get("erasure", (1, 1, 1))
-        top.bar(places[name], high - low, 0.8, low, **shade)
+        for ax, measure in ((top, "erasure"), (relearning, "relearning")):
+            _, low, high = table.get(measure, (0, 0, 0))
+            ax.bar(places[name], high - low, 0.8, low, **shade)
         bottom.bar(places[name], table["gap"][0], 0.8, **shade)
     top.axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
     top.set(title="each set forgotten on its own (shaded: the controls)", ylabel="erasure")
     low, high = top.get_ylim()
     top.set_ylim(low, high + 0.15 * (high - low))  # room for the legend
     top.legend(loc="upper right", ncols=len(others))
-    middle.axhline(0, color=FAINT, linewidth=1)
-    middle.set(ylabel="cost (nats per image)")
+    cost.axhline(0, color=FAINT, linewidth=1)
+    cost.set(ylabel="cost (nats per image)")
+    relearning.axhline(0, color=COLOR["control"], linestyle=":", linewidth=2)
+    relearning.set(ylabel="relearning area\nabove the controls'")
     bottom.set(ylabel="gap", xlabel="forgotten digits", ylim=(0, None))
     bottom.set_xticks(range(len(names)), names)
     return figure

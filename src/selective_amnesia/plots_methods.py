@@ -95,8 +95,9 @@ def by_set(methods: Mapping[str, Mapping[str, Mapping[str, tuple[float, float, f
     top, cost, relearning, bottom = axes[:, 0]
     for name, table in controls.items():
         for ax, measure in ((top, "erasure"), (relearning, "relearning")):
-            _, low, high = table.get(measure, (0, 0, 0))
-            ax.bar(places[name], high - low, 0.8, low, **shade)
+            if measure in table:  # of a single control they are not known
+                _, low, high = table[measure]
+                ax.bar(places[name], high - low, 0.8, low, **shade)
         bottom.bar(places[name], table["gap"][0], 0.8, **shade)
     top.axhline(1, color=COLOR["control"], linestyle=":", linewidth=2)
     top.set(title="each set forgotten on its own (shaded: the controls)", ylabel="erasure")

@@ -14,7 +14,7 @@ from selective_amnesia.checkpoint import Snapshot
 from selective_amnesia.perceptual import JudgeFeatures
 from selective_amnesia.results import ROWS, cases, erasures, matrix, results
 from selective_amnesia.stages import home
-from selective_amnesia.training import frame_steps
+from selective_amnesia.training import frame_steps, seeded
 
 
 def weights_of(model):
@@ -289,6 +289,20 @@ def test_a_critic_is_a_network_of_its_own_and_shapes_the_attack(lab):
     longer = replace(lab.profile, critic=replace(lab.profile.critic, steps=60))
     other = Lab(longer, lab.seed, lab.dataset, lab.folder, lab.device)
     assert not torch.equal(other.verdict(model, 0, "a", critics=1).referee, seen.referee)
+
+
+def test_conditions_that_answer_together_take_turns(lab, metric):
+    model = lab.amnesiac({0})
+    found = lab.recovery(model, 0, "b", together=True)
+    many, count = len(found.c), lab.profile.evaluation.samples
+    assert many == lab.profile.attack.finalists
+    assert torch.equal(lab.recovery(model, 0, "b", together=True).c, found.c)
+    images = lab.painted(model, 0, "b", together=True)
+    with torch.no_grad(), seeded(lab.seed_of("fresh codes"), lab.device):
+        z = torch.randn(count, model.z_dim)
+        for k, c in enumerate(found.c):
+            own = model.decode(z[k::many], c.expand(len(z[k::many]), -1))
+            torch.testing.assert_close(images[k::many], own)
 
 
 def test_what_the_audit_measures_is_kept(lab, monkeypatch):

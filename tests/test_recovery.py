@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from selective_amnesia import losses, recovery
+from selective_amnesia import evaluation, losses, recovery
 from selective_amnesia.config import AttackConfig
 from selective_amnesia.data import pixels
 
@@ -94,16 +95,42 @@ def test_the_joint_attack_moves_the_codes_and_the_others_do_not(lab, target):
     assert not torch.equal(moved.z, z)
 
 
-def test_critics_have_a_say_beside_the_judge(lab, target):
+def test_critics_have_a_say_in_turn_and_all_of_them_where_starts_are_compared(lab, target):
     class Undecided(torch.nn.Module):
+        asked = 0
+
         def forward(self, x):
+            self.asked += 1
             return x.new_zeros(len(x), 11)
 
-    model, critics = lab.cvae(), [Undecided(), Undecided()]
+    model, critics = lab.cvae(), [Undecided() for _ in range(3)]
     alone = recovery.recover(model, lab.judge(), target, CONFIG, seed=1)
     armed = recovery.recover(model, lab.judge(), target, CONFIG, seed=1, critics=critics)
     begun, seen = (found.history["likelihood"][0] for found in (alone, armed))
-    torch.testing.assert_close(seen, (begun + 2 * math.log(11)) / 3)
+    torch.testing.assert_close(seen, (begun + math.log(11)) / 2)
+    # of the steps 0 to 30 all speak in 11, before starts are dropped, and in 30, the last
+    assert [critic.asked for critic in critics] == [10 + 2, 10 + 2, 9 + 2]
+
+
+def test_finalists_that_answer_together_differ_together(lab, target):
+    """The answer is all of them, the best first, and diversity is that of all their images."""
+    embed, ways = torch.nn.Flatten(), {}
+    for together in (False, True):
+        config = replace(CONFIG, together=together)
+        ways[together] = recovery.recover(
+            lab.cvae(), lab.judge(), target, config, seed=1, embed=embed, cap=50.0
+        )
+    one, three = ways[False], ways[True]
+    assert one.c.shape == (1, 10)
+    assert three.c.shape == (CONFIG.finalists, 10)
+    ahead = [k for k, v in enumerate(three.history["diversity"][-1]) if v.isfinite()]
+    shared = three.history["diversity"][-1, ahead]
+    assert shared.eq(shared[0]).all()
+    with torch.no_grad():
+        codes = three.z.repeat(len(three.c), 1)
+        images = lab.cvae().decode(codes, three.c.repeat_interleave(len(three.z), 0))
+    wanted = losses.diversity(evaluation.spread(images), 50.0)
+    torch.testing.assert_close(shared[0], CONFIG.diversity * wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_spanning_codes_have_the_moments_of_the_normal_distribution():
@@ -134,11 +161,11 @@ def test_a_landscape_has_what_was_found_at_its_origin(lab, target):
     assert seen.judge.shape == seen.referee.shape == (9, 9)
     assert seen.corners[0] == (0, 0)
     eye = torch.eye(10)
-    to_start, to_label = eye[found.start] - found.c, eye[3] - found.c
+    to_start, to_label = eye[found.start] - found.c[0], eye[3] - found.c[0]
     assert seen.corners[1] == pytest.approx((float(to_start.norm()), 0), abs=1e-5)
     assert torch.tensor(seen.corners[2]).norm() == pytest.approx(float(to_label.norm()), abs=1e-4)
     x0, _x1, y0, _y1 = seen.extent
-    corner = found.c + x0 * to_start / to_start.norm()
+    corner = found.c[0] + x0 * to_start / to_start.norm()
     across = to_label - (to_label @ to_start) / to_start.square().sum() * to_start
     corner = corner + y0 * across / across.norm()
     with torch.no_grad():

@@ -195,7 +195,7 @@ class AttackConfig(Counts):
     falls linearly. After the share `settle` of the steps only the `finalists`, those starts that
     are ahead, are searched on. Method B asks for diversity from then on, when there is a digit to
     vary; before that it is method A. So many `critics`, classifiers of the attacker's own, have a
-    say beside the judge.
+    say beside the judge. With `together` the finalists answer as one, a mixture of conditions.
     """
 
     steps: int
@@ -211,6 +211,7 @@ class AttackConfig(Counts):
     prior: float = 0.01
     frames: int = 12
     critics: int = 0
+    together: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -395,10 +396,9 @@ def get_profile(name: str) -> Profile:
 
 def same_result(config: Any) -> dict[str, Any]:
     """The settings that shape a result: those that only say when to log or save are left out, and
-    critics where there are none, so that older attacks keep their names."""
-    settings = asdict(config)
-    silent = {"log_every", "save_every"} | ({"critics"} if not settings.get("critics") else set())
-    return {k: v for k, v in settings.items() if k not in silent}
+    what an attack has not (critics, answers together), so that older attacks keep their names."""
+    silent, optional = {"log_every", "save_every"}, {"critics", "together"}
+    return {k: v for k, v in asdict(config).items() if k not in silent and (v or k not in optional)}
 
 
 def forget_set(labels: Iterable[int] | str | int, classes: int = 10) -> tuple[int, ...]:

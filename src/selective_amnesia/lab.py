@@ -122,7 +122,8 @@ class Lab(Networks):
         Args:
             method: "a" (robust), "b" (diverse) or "joint".
             changes: settings of `AttackConfig` that differ from the profile's, e.g. codes=64, or
-                critics=2 for an attacker with two classifiers of his own.
+                critics=2 for an attacker with two classifiers of his own, or together=True for
+                one who answers with all finalists' conditions.
 
         Raises:
             ValueError: the method does not exist, or the model has not forgotten that digit.
@@ -159,7 +160,7 @@ class Lab(Networks):
 
         found = self._finish(stage, make)
         return Recovered(
-            c=found.tensors["c"],
+            c=torch.atleast_2d(found.tensors["c"]),  # one condition was kept as (C,) once
             z=found.tensors["z"],
             start=found.facts["start"],
             objective=found.facts["objective"],
@@ -174,16 +175,17 @@ class Lab(Networks):
         self, model: OneHotCVAE, digit: int, method: str = "label", **changes: Any
     ) -> Tensor:
         """Images (N, P) from fresh codes, the same for every model: under the digit's plain label
-        or, with a method of `recovery`, under the condition that the attack found."""
+        or, with a method of `recovery`, under what the attack found; several conditions take
+        turns."""
         digit = self._forgotten_digit(model, digit)
         if method == "label":
-            c = one_hot(digit, self.classes, self.device)
+            c = one_hot([digit], self.classes, self.device)
         else:
             c = self.recovery(model, digit, method, **changes).c
         count = self.profile.evaluation.samples
         with torch.no_grad(), seeded(self.seed_of("fresh codes"), self.device):
             z = torch.randn(count, model.z_dim, device=self.device)
-            return model.decode(z, c.expand(count, -1))
+            return model.decode(z, c.repeat(-(-count // len(c)), 1)[:count])
 
     def verdict(
         self, model: OneHotCVAE, digit: int, method: str = "label", **changes: Any

@@ -14,8 +14,12 @@ tends to serve other codes too.
 
 Method A ("robust") is the objective above. Method B ("diverse") adds `losses.diversity` on the
 mean pairwise LPIPS of the K images, once A's terms have settled. The joint attack moves z together
-with c, held by a hundredth of their prior |z|^2 / 2 (`AttackConfig.prior`). An attacker who has
-classifiers of his own, critics, takes for log p the mean of theirs and the judge's.
+with c, held by a hundredth of their prior |z|^2 / 2 (`AttackConfig.prior`).
+
+A better armed attacker has classifiers of his own, critics: log p is the mean of the judge's and
+theirs, who are asked in turn, one a step, and all where starts are compared. And he need not write
+the digit in one hand: the starts that are left can answer `together`, as a mixture of conditions
+whose images, all of them, are to differ.
 
 What an attack finds proves nothing by itself: the same attack on a control, which never saw the
 digit, says how much of it the attacker has brought along.
@@ -70,15 +74,15 @@ def describe(judge: Judge, real: Tensor, digit: int) -> Target:
 
 @dataclass(frozen=True)
 class Recovered:
-    """What an attack found.
+    """What an attack found: one condition or, where several answer together, M, the best first.
 
     `history` holds each term of every start over the steps, (steps, starts), under its name (NaN
     once a start is dropped), and "frames" (frames, K, P) uint8 of the best start.
     """
 
-    c: Tensor  # (C,) the best start's condition
-    z: Tensor  # (K, D) the codes it was found with; moved by the joint attack alone
-    start: int
+    c: Tensor  # (M, C); each serves its share of the codes
+    z: Tensor  # (K, D) the codes the best was found with; moved by the joint attack alone
+    start: int  # where the best began
     objective: float
     history: dict[str, Tensor]
 
@@ -129,6 +133,7 @@ def recover(
     optimiser = torch.optim.Adam(sought, lr=config.lr)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
     settled = round(config.settle * config.steps)
+    compared = (settled - 1, config.steps)
     alive = torch.arange(len(starts), device=device)
 
     def paint() -> Tensor:
@@ -140,7 +145,9 @@ def recover(
         start_of_image = begun[alive].repeat_interleave(config.codes)
         shallow, deep = judge.features(x)
         log_p = judge.classify(deep).log_softmax(-1)
-        said = [critic(x).log_softmax(-1)[:, :classes] for critic in critics]
+        everyone = not critics or step in compared
+        asked = critics if everyone else [critics[step % len(critics)]]
+        said = [critic(x).log_softmax(-1)[:, :classes] for critic in asked]
         log_p = torch.stack([log_p, *said]).mean(0)
         each = {
             "likelihood": -log_p[:, target.digit],
@@ -155,7 +162,8 @@ def recover(
         if embed is not None and step < settled:
             means["diversity"] = torch.zeros_like(means["tv"])
         elif embed is not None:
-            apart = spread(embed(x).unflatten(0, (len(alive), -1)))
+            vectors = embed(x).unflatten(0, (1 if config.together else len(alive), -1))
+            apart = spread(vectors).expand(len(alive))
             means["diversity"] = config.diversity * losses.diversity(apart, cap)
         return means
 
@@ -181,11 +189,13 @@ def recover(
         if step + 1 == settled:
             ahead = objective.topk(min(config.finalists, len(starts)), largest=False).indices
             alive = alive[ahead.sort().values]
-    best = int(alive[objective.argmin()])
+    ranked = alive[objective.argsort()]
+    best = int(ranked[0])
+    found = ranked if config.together else ranked[:1]
     history = {name: torch.stack(values).cpu() for name, values in record.items()}
     history["frames"] = (torch.stack(frames)[:, best] * 255).round().byte().cpu()
     return Recovered(
-        c=c[best].detach().clone(),
+        c=c.detach()[found],
         z=z[best].detach().clone(),
         start=starts[best],
         objective=float(objective.detach().min()),
@@ -229,7 +239,8 @@ def landscape(
     whole("side", side)
     a_digit(digit, model.classes)
     one_hots = torch.eye(model.classes, device=found.c.device)
-    to_start, to_label = one_hots[found.start] - found.c, one_hots[digit] - found.c
+    centre = found.c[0]
+    to_start, to_label = one_hots[found.start] - centre, one_hots[digit] - centre
     u = to_start / to_start.norm()
     v = to_label - (to_label @ u) * u
     if not v.norm() > 1e-5:
@@ -240,7 +251,7 @@ def landscape(
     low = (torch.tensor(points).amin(0) - 1).tolist()
     high = (torch.tensor(points).amax(0) + 1).tolist()
     x, y = (torch.linspace(a, b, side, device=u.device) for a, b in zip(low, high, strict=True))
-    c = found.c + x[None, :, None] * u + y[:, None, None] * v
+    c = centre + x[None, :, None] * u + y[:, None, None] * v
     codes = len(found.z)
     p = []
     for row in c:  # a row at a time: side * codes images

@@ -299,7 +299,8 @@ def learning_curve(history: Mapping[str, Tensor], reference: float | None = None
         ax.xaxis.set_major_locator(MaxNLocator(4))
     if reference is not None:
         label = f"paper's recipe: {reference}"
-        axes[0, 0].axhline(reference, color=FORGOTTEN, linewidth=1.2, linestyle=":", label=label)
+        over = 0, float(history["watch_step"][-1])  # not across the number at its end
+        axes[0, 0].hlines(reference, *over, FORGOTTEN, linewidth=1.2, linestyle=":", label=label)
     axes[0, 0].legend(loc="upper right")
     return figure
 

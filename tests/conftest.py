@@ -12,6 +12,11 @@ from selective_amnesia.data import Dataset, load
 from selective_amnesia.models import OneHotCVAE
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Notebooks first: they take longest, and the last test of a run has one core to itself."""
+    items.sort(key=lambda item: item.path.stem != "test_notebooks")
+
+
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load("digits", Path("unused"))

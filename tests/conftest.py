@@ -13,8 +13,8 @@ from selective_amnesia.models import OneHotCVAE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Notebooks first: they take longest, and the last test of a run has one core to itself."""
-    items.sort(key=lambda item: item.path.stem != "test_notebooks")
+    """The longest first: the last test of a run has all cores but one idle beside it."""
+    items.sort(key=lambda item: item.path.stem not in ("test_notebooks", "test_kills"))
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ class Recovered:
     once a start is dropped), and "frames" (frames, K, P) uint8 of the best start.
     """
 
-    c: Tensor  # (M, C); each serves its share of the codes
+    c: Tensor  # (M, C); on fresh codes they take turns
     z: Tensor  # (K, D) the codes the best was found with; moved by the joint attack alone
     start: int  # where the best began
     objective: float

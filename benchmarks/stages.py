@@ -93,7 +93,7 @@ def _cvae(lab: Lab, config: CVAEConfig, goal: str) -> Row:
 
 def _quality(lab: Lab, models: Sequence[OneHotCVAE], losses: Sequence[float]) -> dict[str, str]:
     """Loss and samples of CVAEs, over their seeds."""
-    scores = [_scores(lab, model) for model in models]
+    scores = [scores_of(lab, model) for model in models]
     return {
         "test loss (nats)": _spread(losses),
         "referee's P(digit)": _spread([p for p, _ in scores]),
@@ -250,7 +250,7 @@ def recover(lab: Lab) -> Row:
     return Row("recovery A, nine starts", *times, goal="4 x", quality=quality)
 
 
-def _scores(lab: Lab, model: OneHotCVAE) -> tuple[float, float]:
+def scores_of(lab: Lab, model: OneHotCVAE) -> tuple[float, float]:
     """The referee's mean P of the digit that was asked for, and the mean Frechet distance."""
     real, labels = pixels(lab.data.test_images), lab.data.test_labels
     scores = evaluation.score(lab.samples(model), lab.judge(), lab.referee(), real, labels)

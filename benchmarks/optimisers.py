@@ -9,6 +9,7 @@ Prints the lines of the table in README.md here. Muon needs torch 2.9 or newer.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -66,19 +67,18 @@ def averaged(weights: Weights, **settings: Any) -> torch.optim.Optimizer:
     """Adam, whose weights are, after the last step, a running mean since half way."""
     weights = list(weights)
     optimiser = Adam(weights, **settings)
-    half, mean = STEPS // 2, []
+    steps, mean = itertools.count(1), []
 
+    @torch.no_grad()
     def follow(*_: Any) -> None:
-        follow.steps += 1
-        if follow.steps == half:
-            mean.extend(p.detach().clone() for p in weights)
-        elif follow.steps > half:
-            torch._foreach_lerp_(mean, [p.detach() for p in weights], 0.002)
-        if follow.steps == STEPS:
-            for p, its_mean in zip(weights, mean, strict=True):
-                p.detach().copy_(its_mean)
+        step = next(steps)
+        if step == STEPS // 2:
+            mean.extend(p.clone() for p in weights)
+        elif step > STEPS // 2:
+            torch._foreach_lerp_(mean, weights, 0.002)
+        if step == STEPS:
+            torch._foreach_copy_(weights, mean)
 
-    follow.steps = 0
     optimiser.register_step_post_hook(follow)
     return optimiser
 

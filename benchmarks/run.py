@@ -30,7 +30,7 @@ from selective_amnesia import Lab, recipes
 from selective_amnesia.checkpoint import write_bytes
 from selective_amnesia.config import FisherConfig
 from selective_amnesia.fisher import fisher_diagonal
-from selective_amnesia.records import between_marks
+from selective_amnesia.records import between_marks, first_and_last
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -151,9 +151,10 @@ def write_table(known: dict) -> None:
     """The README's table, between its two marks."""
     machines = [known[part]["machine"] for part in PARTS if part in known]
     last = max(machines, key=lambda machine: machine["date"])
+    days = first_and_last(machine["date"] for machine in machines)
     about = (
         f"Measured on {last['device']}, {last['threads']} threads, torch {last['torch']}, "
-        f"{last['date']}; medians. `benchmarks/results/cpu.json` holds every turn."
+        f"{days}; medians. `benchmarks/results/cpu.json` holds every turn."
     )
     between_marks(README, "benchmarks", "\n".join(table(known)) + f"\n\n{about}")
 

@@ -16,7 +16,7 @@ from selective_amnesia.leaderboard import (
     stronger,
 )
 from selective_amnesia.networks import Networks
-from selective_amnesia.records import between_marks
+from selective_amnesia.records import between_marks, first_and_last
 from selective_amnesia.training import Diverged
 
 SOME = ("retrain", "selective_amnesia", "fine_tuning")
@@ -201,3 +201,8 @@ def test_a_file_without_marks_is_left_as_it_was(tmp_path):
     with pytest.raises(LabError, match="put both where the table belongs"):
         between_marks(file, "leaderboard", "table")
     assert file.read_text() == "no marks"
+
+
+def test_a_record_made_on_several_days_says_so():
+    assert first_and_last(["2026-11-23", "2026-11-22", "2026-11-23"]) == "2026-11-22 to 2026-11-23"
+    assert first_and_last(["2026-11-22"]) == "2026-11-22"

@@ -644,6 +644,7 @@ ELSEWHERE = {
     "leaderboard.leaderboard": "forget_set, method_of, then the lab's stages: test_leaderboard",
     "leaderboard.measured": "what leaderboard gives it: test_leaderboard",
     "records.between_marks": "files: test_leaderboard",
+    "records.first_and_last": "words of two tables: test_leaderboard",
     "records.record_leaderboard": "the lab's stages: test_leaderboard",
     "records.record_matrix": "the lab's stages: test_main",
     "leaderboard.over_digits": "what by_set returns: test_leaderboard",

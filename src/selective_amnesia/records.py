@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from .locks import alone
 from .plots import render
 from .results import matrix
 
-__all__ = ["between_marks", "record_leaderboard", "record_matrix"]
+__all__ = ["between_marks", "first_and_last", "record_leaderboard", "record_matrix"]
 
 
 def record_matrix(lab: Lab) -> None:
@@ -146,10 +146,17 @@ def _check_same_terms(known: dict[str, Any], name: str, lab: Lab, seeds: Sequenc
 
 def _about(found: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, found["seeds"]))
+    date = first_and_last(row["made"] for row in found["rows"].values())
     return (
         "Profile {profile}, seeds {seeds}, {date}, {device}, torch {torch}; made by `make "
-        "leaderboard`.".format(**found | {"seeds": seeds})
+        "leaderboard`.".format(**found | {"seeds": seeds, "date": date})
     )
+
+
+def first_and_last(days: Iterable[str]) -> str:
+    """The first and the last of days, as words; one where they are the same."""
+    days = sorted(days)
+    return " to ".join(dict.fromkeys((days[0], days[-1])))
 
 
 def between_marks(path: Path, mark: str, text: str) -> None:

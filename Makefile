@@ -18,7 +18,7 @@ leaderboard: .venv/installed ## every forgetting method beside the controls; res
 	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
 test: .venv/installed     ## the tests, two at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	TQDM_DISABLE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: .venv/installed   ## the whole fault suite: what was tried, how often, what was lost
 	FAULTS=full $(BIN)/python -m pytest tests/faults

@@ -114,8 +114,40 @@ def _seeded(lab: Lab, seed: int, profile: str = "") -> Lab:
 
 
 def fisher(lab: Lab) -> Row:
-    """50,000 samples in batches, against one after another."""
-    model, config = lab.cvae(), FisherConfig(samples=baseline.FISHER_SAMPLES)
+    """50,000 samples in batches, against one after another, in the same float32."""
+    together, alone = _same_samples(lab.cvae())
+    same = relative_error(together, alone)
+    return _fisher(lab, False, {"relative difference on the same samples": [same, 0.0]})
+
+
+def fisher_half(lab: Lab) -> Row:
+    """The same in bfloat16: what it differs by, and what Selective Amnesia makes of it."""
+    full, half = (
+        FisherConfig(samples=baseline.FISHER_SAMPLES, half=half) for half in (False, True)
+    )
+    model = lab.cvae()
+    exact = fisher_diagonal(model, full, 0)
+    differs = [
+        relative_error(fisher_diagonal(model, *how), exact) for how in ((half, 0), (full, 1))
+    ]
+    quality = {"relative difference, in float32 that of other samples": differs}
+    found: dict[bool, list[dict[str, float]]] = {True: [], False: []}
+    for seed in SEEDS:
+        own = _seeded(lab, seed)
+        original = own.cvae()
+        for config in (half, full):
+            weights = fisher_diagonal(original, config, seed)
+            [(amnesiac, _)] = forget(
+                "selective_amnesia", original, weights, [{0}], lab.profile.forget, seeds=[seed]
+            )
+            found[config.half].append(_forgotten(own, amnesiac))
+    for name in found[True][0]:
+        quality[name] = [_spread([each[name] for each in found[half]]) for half in (True, False)]
+    return _fisher(lab, True, quality)
+
+
+def _fisher(lab: Lab, half: bool, quality: dict[str, list]) -> Row:
+    model, config = lab.cvae(), FisherConfig(samples=baseline.FISHER_SAMPLES, half=half)
     plain = copy.deepcopy(model)
     few = 300
     baseline.fisher(plain, 20)
@@ -126,15 +158,15 @@ def fisher(lab: Lab) -> Row:
         3,
         lab.device,
     )
-    together, alone = _same_samples(model)
     return Row(
-        what=f"Fisher diagonal, {config.samples:,} samples",
+        what=f"Fisher diagonal, {config.samples:,} samples" + ", in bfloat16" * half,
         ours=ours,
         baseline=[t * config.samples / few for t in theirs],
         goal="100 x",
         extrapolated=f"from {few} samples",
-        quality={"relative difference on the same samples": [relative_error(together, alone), 0.0]},
+        quality=quality,
         gflop=2e-9 * config.samples * (sum(DECODER) + 3 * FORWARD - ENCODER[0]),
+        half=half and fast_in_bfloat16(lab.device),
     )
 
 
@@ -296,6 +328,7 @@ ALL = {
     "as_good": as_good,
     "cvae": cvae,
     "fisher": fisher,
+    "fisher_half": fisher_half,
     "forgetting": forgetting,
     "recovery": recover,
     "paper": paper,

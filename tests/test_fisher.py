@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from selective_amnesia import fisher
 from selective_amnesia.config import FisherConfig
 from selective_amnesia.fisher import (
     fisher_diagonal,
@@ -47,15 +48,24 @@ def test_fisher_is_a_plain_loop_of_one_sample_backward_passes(lab):
         assert error < 1e-4, name
 
 
+def test_in_bfloat16_it_is_the_same_within_what_the_samples_leave_open(lab, monkeypatch):
+    monkeypatch.setattr(fisher, "fast_in_bfloat16", lambda device: True)
+    full, other = (fisher_diagonal(lab.cvae(), FisherConfig(samples=2000), s) for s in (0, 1))
+    half = fisher_diagonal(lab.cvae(), FisherConfig(samples=2000, half=True), 0)
+    assert {t.dtype for t in half.values()} == {torch.float32}
+    error = relative_error(half, full)
+    assert 0 < error < relative_error(other, full) / 3
+
+
 def test_fisher_diagonal_counts_every_sample_once(small_cvae):
     """Whatever the last batch's size is, the mean is over `samples`."""
     seen = []
     config = FisherConfig(samples=25, batch_size=10)
-    fisher = fisher_diagonal(small_cvae, config, 0, watch=lambda n, sums: seen.append(n))
+    made = fisher_diagonal(small_cvae, config, 0, watch=lambda n, sums: seen.append(n))
     assert seen == [10, 20, 25]
-    assert fisher.keys() == dict(small_cvae.named_parameters()).keys()
+    assert made.keys() == dict(small_cvae.named_parameters()).keys()
     again = fisher_diagonal(small_cvae, config, 0)
-    assert all(torch.equal(fisher[k], again[k]) for k in fisher)
+    assert all(torch.equal(made[k], again[k]) for k in made)
 
 
 def test_estimates_of_more_samples_agree_better(small_cvae):

@@ -1,6 +1,7 @@
 import hashlib
 import pickle
 
+import lpips
 import pytest
 import torch
 from torch.nn.functional import pad
@@ -21,13 +22,18 @@ def convolutions():
 
 
 def test_it_is_the_distance_of_the_package_lpips(convolutions):
-    metric = perceptual.Perceptual(convolutions)
-    x = torch.rand(6, 784)
-    embedded = metric.embed(x)
+    metric = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    for layer, part in zip(perceptual.LAYERS, "12345", strict=True):
+        own = metric.net.get_submodule(f"slice{part}.{layer}")
+        own.load_state_dict({k: convolutions[f"{layer}.{k}"] for k in ("weight", "bias")})
+    x = torch.rand(6, 784, requires_grad=True)
     framed = pad(x.view(-1, 1, 28, 28), (2, 2, 2, 2)).expand(-1, 3, -1, -1)
-    expected = metric.metric(framed[:3], framed[3:], normalize=True).flatten()
+    expected = metric(framed[:3], framed[3:], normalize=True).flatten()
+    embedded = perceptual.Perceptual(convolutions).embed(x)
     got = (embedded[:3] - embedded[3:]).square().sum(1)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+    ours, theirs = (torch.autograd.grad(d.sum(), x)[0] for d in (got, expected))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
 def test_it_can_be_differentiated_even_where_an_image_is_blank(convolutions):

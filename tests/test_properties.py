@@ -640,6 +640,7 @@ ABOVE = {
 }
 NOTHING, RECORD = "takes nothing to spoil", "a record: what takes it checks it"
 FILES = "files, whatever their state: test_checkpoint"
+LAYER = "made of networks that were checked: test_frozen"
 ELSEWHERE = {
     "leaderboard.leaderboard": "forget_set, method_of, then the lab's stages: test_leaderboard",
     "leaderboard.measured": "what leaderboard gives it: test_leaderboard",
@@ -668,6 +669,11 @@ ELSEWHERE = {
     "config.Profile": "its parts are tried; as a whole in test_every_profile_survives_json",
     "evaluation.Examined": RECORD,
     "evaluation.Scores": RECORD,
+    "frozen.Banded": LAYER,
+    "frozen.FrozenJudge": LAYER,
+    "frozen.Whole": LAYER,
+    "frozen.fused": LAYER,
+    "frozen.pooled": LAYER,
     "lab.Lab.cvae": NOTHING,
     "lab.Lab.fisher": NOTHING,
     "lab.Lab.fisher_facts": NOTHING,

@@ -162,10 +162,15 @@ class RefereeConfig(FitConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class FisherConfig(Counts):
-    """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time."""
+    """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time.
+
+    With `half`, matrix products are of bfloat16 numbers where the device is faster with them: half
+    the time, and an error that is a fifth of what 50,000 samples leave open.
+    """
 
     samples: int
     batch_size: int = 1000
+    half: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,8 +401,11 @@ def get_profile(name: str) -> Profile:
 
 def same_result(config: Any) -> dict[str, Any]:
     """The settings that shape a result: those that only say when to log or save are left out, and
-    what an attack has not (critics, answers together), so that older attacks keep their names."""
+    what an attack (critics, answers together) or a Fisher diagonal (bfloat16) has not, so that
+    older ones keep their names."""
     silent, optional = {"log_every", "save_every"}, {"critics", "together"}
+    if isinstance(config, FisherConfig):
+        optional.add("half")
     return {k: v for k, v in asdict(config).items() if k not in silent and (v or k not in optional)}
 
 

@@ -127,10 +127,10 @@ def score(
         real_labels=(real_labels, "M"),
     )
     classes = len(images)
-    by_judge, by_referee = probabilities(judge, images), probabilities(referee, images)
+    by_judge = probabilities(judge, images)
+    (by_referee, features), (_, real_features) = (_refereed(referee, x) for x in (images, real))
     rows = torch.arange(classes)
     taken = torch.nn.functional.one_hot(by_referee.argmax(-1), by_referee.shape[-1])
-    features, real_features = (_features(referee, x) for x in (images, real))
     frechet = [
         frechet_distance(features[c], real_features[real_labels == c]) for c in range(classes)
     ]
@@ -167,15 +167,14 @@ def examine(
     """
     shaped(images=(images, "N P"), real_images=(real, "M P"))
     a_digit(digit, referee.not_a_digit)
-    by_referee = probabilities(referee, images)
-    distance = frechet_distance(_features(referee, images), _features(referee, real))
+    (by_referee, features), (_, real_features) = (_refereed(referee, x) for x in (images, real))
     return Examined(
         judge=probabilities(judge, images)[:, digit],
         referee=by_referee[:, digit],
         taken=by_referee.argmax(-1) == digit,
         nothing=by_referee[:, referee.not_a_digit],
         diversity=spread(metric.embed(images)),
-        frechet=images.new_tensor(distance),
+        frechet=images.new_tensor(frechet_distance(features, real_features)),
     )
 
 
@@ -194,10 +193,12 @@ def spread(embedded: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _features(referee: Referee, images: Tensor) -> Tensor:
+def _refereed(referee: Referee, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (..., P) to the referee's probabilities (..., K) and features (..., 64)."""
     rows = images.reshape(-1, images.shape[-1])
-    features = torch.cat([referee.features(part) for part in rows.split(1000)])
-    return features.view(*images.shape[:-1], -1)
+    features = [referee.features(part) for part in rows.split(1000)]
+    p = torch.cat([referee.head(part) for part in features]).softmax(-1)
+    return tuple(t.view(*images.shape[:-1], -1) for t in (p, torch.cat(features)))
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

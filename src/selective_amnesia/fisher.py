@@ -26,7 +26,7 @@ from tqdm import tqdm
 from .config import FisherConfig, count
 from .losses import elbo_terms
 from .models import OneHotCVAE, alike, check_rows
-from .training import seeded
+from .training import fast_in_bfloat16, seeded
 
 __all__ = [
     "fisher_diagonal",
@@ -112,7 +112,8 @@ def fisher_diagonal(
     device = next(model.parameters()).device
     sums = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     seen = 0
-    with seeded(seed, device):
+    half = config.half and fast_in_bfloat16(device)
+    with seeded(seed, device), torch.autocast(device.type, torch.bfloat16, enabled=half):
         bar = tqdm(total=config.samples, desc="Fisher", unit="sample", mininterval=1)
         for x, c in _own_samples(model, config):
             for name, square in squared_gradients(model, x, c).items():

@@ -134,7 +134,8 @@ def shape(deep: Tensor, mean: Tensor) -> Tensor:
 def edge(shallow: Tensor, mean: Tensor) -> Tensor:
     """Mean squared distance of shallow features (..., C, H, W) from the mean (C, H, W): (...)."""
     shaped(shallow_features=(shallow, "... C H W"), mean=(mean, "C H W"))
-    return (shallow - mean).square().mean((-3, -2, -1))
+    apart = F.mse_loss(shallow, mean.expand_as(shallow), reduction="none")
+    return apart.mean((-3, -2, -1))
 
 
 def repel(p: Tensor, target: int, start: Tensor, rivals: int = 3) -> Tensor:

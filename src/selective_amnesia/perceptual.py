@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .checkpoint import read_bytes, set_aside, write_bytes
+from .frozen import Banded, Whole, pooled
 from .models import Judge, check_rows
 
 __all__ = ["JudgeFeatures", "Perceptual", "trunk"]
@@ -58,29 +59,48 @@ class Perceptual(nn.Module):
 
     name = "LPIPS"
 
+    @torch.no_grad()
     def __init__(self, convolutions: dict[str, Tensor]) -> None:
         super().__init__()
         import lpips
 
         with warnings.catch_warnings():  # of torchvision, about how lpips asks for AlexNet
             warnings.simplefilter("ignore")
-            metric = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-        slices = (getattr(metric.net, f"slice{i}") for i in range(1, 6))
-        for layer, part in zip(LAYERS, slices, strict=True):
-            weights = {k: convolutions[f"{layer}.{k}"] for k in ("weight", "bias")}
-            part.get_submodule(str(layer)).load_state_dict(weights)
-        self.metric = metric.eval().requires_grad_(False)
+            metric = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+        (first, bias), second, third, fourth, fifth = (
+            (convolutions[f"{layer}.weight"], convolutions[f"{layer}.bias"]) for layer in LAYERS
+        )
+        # a grey image is one channel for three; what AlexNet makes of a black one is added
+        grey = (first * (2 / metric.scaling_layer.scale)).sum(1, keepdim=True)
+        self.first = Banded(grey, None, block=7, stride=4)
+        black = metric.scaling_layer(torch.full((1, 3, 32, 32), -1.0))
+        black = F.conv2d(black, first, bias, stride=4, padding=2).permute(0, 2, 3, 1)
+        self.register_buffer("black", black)
+        self.second = Whole(*second, side=3)
+        self.third, self.fourth, self.fifth = (
+            Whole(*layer, side=1) for layer in (third, fourth, fifth)
+        )
+        for k, linear in enumerate(metric.lins):
+            weight = linear.model[-1].weight.flatten().clamp(min=0).sqrt()
+            self.register_buffer(f"weight{k}", weight)
 
     def embed(self, x: Tensor) -> Tensor:
         """Images (N, 784) in [0, 1] to vectors (N, E) whose squared distances are LPIPS."""
         check_rows("images", x, size=784)
-        framed = F.pad(x.view(-1, 1, 28, 28), (2, 2, 2, 2))
-        seen = self.metric.net(self.metric.scaling_layer(2 * framed.expand(-1, 3, -1, -1) - 1))
+        # two pixels of frame, and the two that AlexNet pads with
+        framed = F.pad(x.view(-1, 28, 28, 1), (0, 0, 4, 4, 4, 4))
+        h = F.relu(self.first(framed) + self.black)
+        seen = [h]
+        for layer in (self.second, self.third, self.fourth, self.fifth):
+            if min(h.shape[1:3]) > 1:
+                h = pooled(h, 3)
+            h = F.relu(layer(h))
+            seen.append(h)
         parts = []
-        for features, linear in zip(seen, self.metric.lins, strict=True):
-            unit = features / (features.square().sum(1, keepdim=True) + 1e-20).sqrt()
-            weight = linear.model[-1].weight.clamp(min=0).sqrt()
-            parts.append((unit * weight).flatten(1) / features[0, 0].numel() ** 0.5)
+        for k, features in enumerate(seen):
+            unit = features / (features.square().sum(-1, keepdim=True) + 1e-20).sqrt()
+            share = self.get_buffer(f"weight{k}") / features[0, ..., 0].numel() ** 0.5
+            parts.append((unit * share).flatten(1))
         return torch.cat(parts, 1)
 
 

@@ -39,6 +39,7 @@ from .config import AttackConfig
 from .config import count as whole
 from .config import digit as a_digit
 from .evaluation import probabilities, spread
+from .frozen import FrozenJudge, fused
 from .models import Judge, OneHotCVAE, Referee
 from .training import seeded
 
@@ -61,14 +62,14 @@ class Target:
     """What the attacker knows of the digit: the judge's mean features of real training images."""
 
     digit: int
-    shallow: Tensor  # (10, 24, 24)
-    deep: Tensor  # (20, 8, 8)
+    shallow: Tensor  # (24, 24, 10), channels last
+    deep: Tensor  # (8, 8, 20)
 
 
 @torch.no_grad()
 def describe(judge: Judge, real: Tensor, digit: int) -> Target:
     """The target of an attack from real images of the digit (N, P) in [0, 1]."""
-    shallow, deep = judge.features(real)
+    shallow, deep = FrozenJudge(judge).features(real)
     return Target(a_digit(digit, judge.fc2.out_features), shallow.mean(0), deep.mean(0))
 
 
@@ -124,6 +125,7 @@ def recover(
     if embed is not None:
         whole("codes", config.codes, 2)  # one image alone has no diversity
     device = target.deep.device
+    seen, others = FrozenJudge(judge), [fused(critic) for critic in critics]
     begun = torch.tensor(starts, device=device)
     c = torch.eye(classes, device=device)[begun].requires_grad_()
     with seeded(seed, device):
@@ -143,10 +145,10 @@ def recover(
     def terms(x: Tensor, step: int) -> dict[str, Tensor]:
         """Each term, weighed, for each start that is left: (starts,)."""
         start_of_image = begun[alive].repeat_interleave(config.codes)
-        shallow, deep = judge.features(x)
-        log_p = judge.classify(deep).log_softmax(-1)
-        everyone = not critics or step in compared
-        asked = critics if everyone else [critics[step % len(critics)]]
+        shallow, deep = seen.features(x)
+        log_p = seen.classify(deep).log_softmax(-1)
+        everyone = not others or step in compared
+        asked = others if everyone else [others[step % len(others)]]
         said = [critic(x).log_softmax(-1)[:, :classes] for critic in asked]
         log_p = torch.stack([log_p, *said]).mean(0)
         each = {

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
+from selective_amnesia import losses
+from selective_amnesia.config import AttackConfig
 from selective_amnesia.data import Dataset
 from selective_amnesia.losses import elbo_terms, ewc, replay, surrogate
-from selective_amnesia.models import OneHotCVAE, one_hot
+from selective_amnesia.models import Judge, OneHotCVAE, one_hot
 
 LR, BATCH = 1e-4, 256
 CVAE_STEPS, FISHER_SAMPLES, FORGET_STEPS = 100_000, 50_000, 10_000
@@ -103,3 +105,38 @@ class Forgetting:
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
+
+
+def recover(
+    model: OneHotCVAE, judge: Judge, real: Tensor, digit: int, config: AttackConfig, z: Tensor
+) -> tuple[float, Tensor]:
+    """Method A on the codes z from one start after another, through the judge as he is: the least
+    objective and its condition (1, C)."""
+    with torch.no_grad():
+        shallow_mean, deep_mean = (maps.mean(0) for maps in judge.features(real))
+    found = []
+    for start in range(model.classes):
+        if start == digit:
+            continue
+        c = one_hot([start], model.classes, z.device).requires_grad_()
+        begun = torch.full((len(z),), start, device=z.device)
+        optimiser = torch.optim.Adam([c], lr=config.lr)
+        decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, config.steps)
+        for step in range(config.steps + 1):
+            x = model.decode(z, c.expand(len(z), -1))
+            shallow, deep = judge.features(x)
+            log_p = judge.classify(deep).log_softmax(-1)
+            objective = (
+                config.shape * losses.shape(deep, deep_mean)
+                + config.edge * losses.edge(shallow, shallow_mean)
+                + config.repel * losses.repel(log_p.exp(), digit, begun)
+                + config.tv * losses.total_variation(x)
+                - log_p[:, digit]
+            ).mean()
+            if step < config.steps:
+                optimiser.zero_grad()
+                objective.backward(inputs=[c])
+                optimiser.step()
+                decay.step()
+        found.append((float(objective), c.detach()))
+    return min(found, key=lambda pair: pair[0])

@@ -35,6 +35,7 @@ class FrozenJudge(nn.Module):
     def __init__(self, judge: Judge) -> None:
         super().__init__()
         judge = copy.deepcopy(judge).requires_grad_(False)
+        # wider blocks multiply by more zeros, narrower ones are more to cut and add up
         self.conv1 = Banded(judge.conv1.weight, judge.conv1.bias, block=8)
         self.conv2 = Banded(judge.conv2.weight, judge.conv2.bias, block=4)
         self.norm1, self.norm2 = Affine(judge.bn1), Affine(judge.bn2)

@@ -6,6 +6,7 @@ should, without an error in the browser's console.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -99,16 +100,28 @@ def page(server):
         page.goto(f"{server}/lab/tree/explorer.ipynb?token=test")
         page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for(timeout=120_000)
         idle = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
-        page.locator(idle).first.wait_for(timeout=120_000)  # before that, running does nothing
-        page.wait_for_timeout(1000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.locator(idle).first.wait_for(timeout=120_000)
+        run_all(page)
         pictures(page).nth(len(MODELS) - 1).wait_for(state="attached", timeout=300_000)
         page.get_by_text("from a slider's event to the new pictures").last.wait_for(
             state="attached", timeout=60_000
         )
         yield page
         browser.close()
+
+
+def run_all(page):
+    """Run all cells. JupyterLab may say that the kernel is idle and not run anything yet."""
+    begun = page.locator(".jp-InputArea-prompt", has_text=re.compile(r"\[(\*|\d+)\]"))
+    for _ in range(6):
+        page.wait_for_timeout(1000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            begun.first.wait_for(state="attached", timeout=15_000)
+        except playwright.TimeoutError:
+            continue
+        return
 
 
 def pictures(page):

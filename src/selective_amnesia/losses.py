@@ -126,14 +126,14 @@ def ewc(
 
 
 def shape(deep: Tensor, mean: Tensor) -> Tensor:
-    """1 - cosine between deep features (..., C, H, W) and the digit's mean (C, H, W): (...)."""
-    shaped(deep_features=(deep, "... C H W"), mean=(mean, "C H W"))
+    """1 - cosine between deep features (..., H, W, C) and the digit's mean (H, W, C): (...)."""
+    shaped(deep_features=(deep, "... H W C"), mean=(mean, "H W C"))
     return 1 - F.cosine_similarity(deep.flatten(-3), mean.flatten(), dim=-1)
 
 
 def edge(shallow: Tensor, mean: Tensor) -> Tensor:
-    """Mean squared distance of shallow features (..., C, H, W) from the mean (C, H, W): (...)."""
-    shaped(shallow_features=(shallow, "... C H W"), mean=(mean, "C H W"))
+    """Mean squared distance of shallow features (..., H, W, C) from the mean (H, W, C): (...)."""
+    shaped(shallow_features=(shallow, "... H W C"), mean=(mean, "H W C"))
     apart = F.mse_loss(shallow, mean.expand_as(shallow), reduction="none")
     return apart.mean((-3, -2, -1))
 

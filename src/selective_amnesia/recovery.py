@@ -125,7 +125,7 @@ def recover(
     if embed is not None:
         whole("codes", config.codes, 2)  # one image alone has no diversity
     device = target.deep.device
-    seen, others = FrozenJudge(judge), [fused(critic) for critic in critics]
+    judge, critics = FrozenJudge(judge), [fused(critic) for critic in critics]
     begun = torch.tensor(starts, device=device)
     c = torch.eye(classes, device=device)[begun].requires_grad_()
     with seeded(seed, device):
@@ -145,10 +145,10 @@ def recover(
     def terms(x: Tensor, step: int) -> dict[str, Tensor]:
         """Each term, weighed, for each start that is left: (starts,)."""
         start_of_image = begun[alive].repeat_interleave(config.codes)
-        shallow, deep = seen.features(x)
-        log_p = seen.classify(deep).log_softmax(-1)
-        everyone = not others or step in compared
-        asked = others if everyone else [others[step % len(others)]]
+        shallow, deep = judge.features(x)
+        log_p = judge.classify(deep).log_softmax(-1)
+        everyone = not critics or step in compared
+        asked = critics if everyone else [critics[step % len(critics)]]
         said = [critic(x).log_softmax(-1)[:, :classes] for critic in asked]
         log_p = torch.stack([log_p, *said]).mean(0)
         each = {

@@ -270,7 +270,7 @@ def recover(lab: Lab) -> Row:
             z = recovery.spanning_codes(config.codes, model.z_dim, lab.device)
         found["baseline"] = baseline.recover(model, judge, real, digit, config, z)
 
-    times = in_turns(ours, theirs, 5, lab.device)
+    times = in_turns(ours, theirs, 15, lab.device)
     quality = {}
     for who, judged in (("judge's P on fresh codes", judge), ("referee's P", lab.referee())):
         values = []

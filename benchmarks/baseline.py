@@ -15,10 +15,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
-from selective_amnesia import losses
 from selective_amnesia.config import AttackConfig
 from selective_amnesia.data import Dataset
-from selective_amnesia.losses import elbo_terms, ewc, replay, surrogate
+from selective_amnesia.losses import (
+    edge,
+    elbo_terms,
+    ewc,
+    repel,
+    replay,
+    shape,
+    surrogate,
+    total_variation,
+)
 from selective_amnesia.models import Judge, OneHotCVAE, one_hot
 
 LR, BATCH = 1e-4, 256
@@ -127,10 +135,10 @@ def recover(
             shallow, deep = judge.features(x)
             log_p = judge.classify(deep).log_softmax(-1)
             objective = (
-                config.shape * losses.shape(deep, deep_mean)
-                + config.edge * losses.edge(shallow, shallow_mean)
-                + config.repel * losses.repel(log_p.exp(), digit, begun)
-                + config.tv * losses.total_variation(x)
+                config.shape * shape(deep, deep_mean)
+                + config.edge * edge(shallow, shallow_mean)
+                + config.repel * repel(log_p.exp(), digit, begun)
+                + config.tv * total_variation(x)
                 - log_p[:, digit]
             ).mean()
             if step < config.steps:

@@ -165,7 +165,7 @@ class FisherConfig(Counts):
     """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time.
 
     With `half`, matrix products are of bfloat16 numbers where the device is faster with them: half
-    the time, and an error that is a fifth of what 50,000 samples leave open.
+    the time, and an error that is a fifth of what other 50,000 samples change.
     """
 
     samples: int

@@ -1,12 +1,17 @@
-"""Networks that nothing is to learn any more, arranged for what an attack asks of them: the
+r"""Networks that nothing is to learn any more, arranged for what an attack asks of them: the
 gradient of their answer by the image, a thousand times over.
 
 The gradient through a convolution of few channels, or of maps of few pixels, is where torch's
-kernels are slow on a CPU: it was half of an attack's time. But a convolution is linear, so it is a
-matrix product too: its maps are cut into overlapping patches, and each is multiplied by the matrix
-that gives a few neighbouring outputs at once. That multiplies by some zeros, and takes half the
-time. Maps are (N, H, W, C) here, as the products leave them, and batch normalisation is what it is
-once it has learned: a factor and a summand.
+kernels are slow on a CPU: it was half of an attack's time. But a convolution is linear, so for a
+few neighbouring outputs y of a row at once it is a matrix product too,
+
+    y = M p,    M[(j, o), (u, v, i)] = weight[o, i, u, v - j],    0 where it has no such column,
+
+with p the patch of rows u, columns v and channels i that they see (here for stride 1). That
+multiplies by some zeros, and takes half the time. Maps are (N, H, W, C) here, as the products leave
+them, and batch normalisation is what it is once it has learned: a factor and a summand,
+
+    y = x scale + shift,    scale = gamma / sqrt(var + eps),    shift = beta - mean scale.
 
 Answers and gradients are the network's own, to rounding (tested).
 """

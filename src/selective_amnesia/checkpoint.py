@@ -26,7 +26,6 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 __all__ = [
@@ -140,18 +139,15 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
     _keep(path, {".safetensors": content, ".json": text})
 
 
-def read(path: Path, device: torch.device | str = "cpu") -> Checkpoint | None:
-    """The checkpoint at `path`, or None where that stage is not finished.
+def read(path: Path) -> Checkpoint | None:
+    """The checkpoint at `path`, its tensors on the CPU, or None where that stage is not finished.
 
     Raises:
         LabError: it is damaged (it is then set aside as *.damaged) or of a newer format.
     """
     _bring_back(path)
-    for place in _places(path):
-        if (found := _read_at(place)) is not None:
-            tensors = {k: v.to(device) for k, v in found.tensors.items()}
-            return Checkpoint(tensors, found.facts)
-    return None
+    found = map(_read_at, _places(path))
+    return next((each for each in found if each is not None), None)
 
 
 def _read_at(path: Path) -> Checkpoint | None:

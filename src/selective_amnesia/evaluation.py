@@ -139,7 +139,7 @@ def score(
         judge_entropy=entropy(by_judge),
         referee=by_referee[rows, :, rows],
         confusion=taken.float().mean(1),
-        frechet=torch.tensor(frechet),
+        frechet=images.new_tensor(frechet),
     )
 
 

@@ -160,11 +160,11 @@ class Lab(Networks):
 
         found = self._finish(stage, make)
         return Recovered(
-            c=torch.atleast_2d(found.tensors["c"]),  # one condition was kept as (C,) once
-            z=found.tensors["z"],
+            c=torch.atleast_2d(found.tensors["c"]).to(self.device),  # one was kept as (C,) once
+            z=found.tensors["z"].to(self.device),
             start=found.facts["start"],
             objective=found.facts["objective"],
-            history={k: v.cpu() for k, v in under("history.", found.tensors).items()},
+            history=under("history.", found.tensors),
         )
 
     def _critics(self, config: AttackConfig) -> dict[str, Referee]:
@@ -224,7 +224,7 @@ class Lab(Networks):
             label = f"description length of {digit}, {name_of(model)}"
             return {"nats": audit.description_length(model, x, config, label=label)}, {}
 
-        return self._finish(stage, make).tensors["nats"].cpu()
+        return self._finish(stage, make).tensors["nats"]
 
     def code_length(self, model: OneHotCVAE, digits: Iterable[int], **changes: Any) -> Tensor:
         """Nats (digits, N) that a model needs for real test images of each digit under its label:
@@ -246,7 +246,7 @@ class Lab(Networks):
             nats = audit.code_length(model, x, c, config, label)
             return {"nats": nats.view(len(digits), -1)}, {}
 
-        return self._finish(self._about(name, config, model=model), make).tensors["nats"].cpu()
+        return self._finish(self._about(name, config, model=model), make).tensors["nats"]
 
     def relearning(self, model: OneHotCVAE, digit: int, **changes: Any) -> Tensor:
         """The referee's mean probability of the digit while a model relearns it: (numbers of real
@@ -273,7 +273,7 @@ class Lab(Networks):
             return {"referee": curves.unflatten(0, (len(config.images), config.draws))}, {}
 
         real = self.real(digit)
-        return self._finish(stage, make).tensors["referee"].cpu()
+        return self._finish(stage, make).tensors["referee"]
 
     def _forgotten_digit(self, model: OneHotCVAE, digit: int) -> int:
         """The digit, if it is one that the model forgot (or a model that forgot none)."""
@@ -344,7 +344,7 @@ class Lab(Networks):
             return {name: torch.from_numpy(page) for name, page in pages.items()}, {}
 
         kept = self._finish(stage, make).tensors
-        return {name: kept[name].cpu().numpy() for name in models}
+        return {name: kept[name].numpy() for name in models}
 
     def geometry(self, codes: Tensor) -> dict[str, Tensor]:
         """Purity and silhouette of encodings of the test images, one value an image."""
@@ -366,7 +366,7 @@ class Lab(Networks):
             return {"radii": found}, {}
 
         stage = self._about(name, config, model=model, referee=referee)
-        return self._finish(stage, make).tensors["radii"].cpu()
+        return self._finish(stage, make).tensors["radii"]
 
     def radii(self, model: OneHotCVAE, forget: Iterable[int] | str) -> Tensor:
         """Of these the radii from every kept digit towards the first of the forget set: (kept
@@ -401,7 +401,7 @@ class Lab(Networks):
             event_times(explorer, 10)  # the first pictures are slower
             return {"milliseconds": event_times(explorer, events)}, {}
 
-        return self._finish(Stage("explorer", shaped_by), make).tensors["milliseconds"].cpu()
+        return self._finish(Stage("explorer", shaped_by), make).tensors["milliseconds"]
 
     # --- what is left behind ---------------------------------------------------------------------
 

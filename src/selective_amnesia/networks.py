@@ -266,4 +266,5 @@ class Networks(Stages):
             return fisher, {"samples": config.samples, "seconds": seconds}
 
         tensors = self._finish(stage, make).tensors
-        return {name: tensors[name] for name, _ in self._blank_cvae().named_parameters()}
+        names = [name for name, _ in self._blank_cvae().named_parameters()]
+        return {name: tensors[name].to(self.device) for name in names}

@@ -96,12 +96,21 @@ def styled(draw: Callable) -> Callable:
             raise ValueError(f"{name} has nothing to draw: give at least one entry of each")
         try:
             with matplotlib.rc_context(STYLE):
-                return draw(*args, **kwargs)
+                return draw(*on_cpu(args), **on_cpu(kwargs))
         except (LookupError, StopIteration, RuntimeError, AttributeError, ArithmeticError) as error:
             why = str(error).split("\n")[0] or "something in it is empty"
             raise ValueError(f"{name} cannot draw this ({why}): see help({name})") from error
 
     return wrapper
+
+
+def on_cpu(value: Any) -> Any:
+    """`value`, mappings and sequences too, with its tensors where they can be drawn from."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return {k: on_cpu(v) for k, v in value.items()}
+    return type(value)(map(on_cpu, value)) if isinstance(value, list | tuple) else value
 
 
 def digit_colors(classes: int = 10) -> list[str]:
@@ -366,7 +375,7 @@ def fisher_layers(fisher: Mapping[str, Tensor]) -> Figure:
     share.grid(axis="y", visible=False)
     bins = np.linspace(-9, 5, 80)
     for name, style in zip(names, _layer_styles(names), strict=True):
-        values = fisher[f"{name}.weight"].flatten().cpu().numpy()
+        values = fisher[f"{name}.weight"].flatten().numpy()
         density, edges = np.histogram(np.log10(values[values > 0]), bins, density=True)
         spread.plot((edges[1:] + edges[:-1]) / 2, density, label=name, **style)
     spread.set(
@@ -390,8 +399,8 @@ def fisher_maps(fisher: Mapping[str, Tensor], pixels: int = 784) -> Figure:
     """Which pixels and which labels matter: sums over the first encoder and last decoder layer."""
     figure, axes = _axes(1, 3, 3.1)
     side = int(pixels**0.5)
-    first = fisher["encoder.0.weight"].cpu().sum(0)
-    last = fisher["decoder.4.weight"].cpu().sum(1)
+    first = fisher["encoder.0.weight"].sum(0)
+    last = fisher["decoder.4.weight"].sum(1)
     for ax, values, title in (
         (axes[0, 0], first[:pixels], "input pixels (encoder)"),
         (axes[0, 1], last, "output pixels (decoder)"),
@@ -402,7 +411,7 @@ def fisher_maps(fisher: Mapping[str, Tensor], pixels: int = 784) -> Figure:
         ax.set(title=title, xlabel="column (pixel)", ylabel="row (pixel)")
         ax.grid(False)
         figure.colorbar(shown, ax=ax, label="log10 Fisher", shrink=0.8)
-    labels = fisher["decoder.0.weight"].cpu()[:, -10:].sum(0)
+    labels = fisher["decoder.0.weight"][:, -10:].sum(0)
     axes[0, 2].bar(range(len(labels)), labels, color=digit_colors(len(labels)))
     axes[0, 2].set(title="labels (decoder)", xlabel="digit", ylabel="summed Fisher")
     axes[0, 2].set_xticks(range(len(labels)))
@@ -417,7 +426,7 @@ def fisher_units(fisher: Mapping[str, Tensor]) -> Figure:
     ax = axes[0, 0]
     names = ("encoder.0", "encoder.2", "decoder.0", "decoder.2")
     for name, style in zip(names, _layer_styles(names), strict=True):
-        units = fisher[f"{name}.weight"].cpu().sum(1).sort(descending=True).values
+        units = fisher[f"{name}.weight"].sum(1).sort(descending=True).values
         x = np.linspace(0, 1, len(units))
         ax.plot(x, units.clamp(min=1e-6), label=f"{name} ({len(units)} units)", **style)
     ax.set_yscale("log")
@@ -461,8 +470,8 @@ def per_sample_against_batch(
 ) -> Figure:
     """The squared gradient of each sample against the square of a batch's mean gradient."""
     figure, axes = _axes(1, 2, 3.3)
-    right = torch.cat([fisher[k].flatten().cpu() for k in fisher])
-    wrong = torch.cat([mistaken[k].flatten().cpu() for k in fisher])
+    right = torch.cat([fisher[k].flatten() for k in fisher])
+    wrong = torch.cat([mistaken[k].flatten() for k in fisher])
     some = (right > 1e-8) & (wrong > 1e-12)
     right, wrong = right[some].numpy(), wrong[some].numpy()
     left, hist = axes[0]
@@ -532,7 +541,7 @@ def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> F
     figure, axes = _axes(1, len(tables), 4.8)
     for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
         classes = len(table)
-        ax.imshow(table.cpu(), cmap="Greys", vmin=0, vmax=1)
+        ax.imshow(table, cmap="Greys", vmin=0, vmax=1)
         ax.grid(False)
         ax.set_xticks(range(classes + 1), [*map(str, range(classes)), "none"])
         ax.set_yticks(range(classes))

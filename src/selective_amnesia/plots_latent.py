@@ -147,7 +147,7 @@ def flat_maps(
         for ax, (digit, images) in zip(row, digits.items(), strict=True):
             half = extent * len(images) / (len(images) - 1)  # the tiles' centres are the grid
             ax.imshow(tile(images, 0), cmap="gray", vmin=0, vmax=1, extent=(-half, half) * 2)
-            ax.scatter(*points[model][digit].cpu().T, s=4, color="#ffb000", alpha=0.6,
+            ax.scatter(*points[model][digit].T, s=4, color="#ffb000", alpha=0.6,
                        linewidths=0)  # fmt: skip
             ax.grid(False)
             ax.set(xlim=(-half, half), ylim=(-half, half))

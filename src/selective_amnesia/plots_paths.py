@@ -83,7 +83,7 @@ def film_strips(
     ticks = np.linspace(0, steps - 1, 5 if legs == 1 else 2 * legs + 1)
     for ax, column, name in zip(curves, columns, names, strict=True):
         for model, p in verdicts.items():
-            p = p[..., column].cpu()
+            p = p[..., column]
             low, high = p.quantile(torch.tensor([0.25, 0.75]), dim=1)
             style = MODEL_STYLE[model] | {"markersize": 3}
             ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
@@ -153,5 +153,5 @@ def morph(films: Mapping[str, Tensor], captions: Sequence[str], *, rows: int = 3
     Args:
         captions: T texts.
     """
-    frames = torch.stack([(film[:, :rows] * 255).byte().cpu() for film in films.values()], 1)
+    frames = torch.stack([(film[:, :rows] * 255).byte() for film in films.values()], 1)
     return gif(frames, captions, heads=list(films), codes=rows, scale=2)

@@ -103,7 +103,18 @@ class Stages:
         return Stage(name, shaped_by, parents)
 
     def _about(self, name: str, config: Any, **models: nn.Module) -> Stage:
-        """A stage about finished models; `name` says of which."""
+        """A stage about finished models; `name` says of which.
+
+        Raises:
+            ValueError: a model is on another device than the lab.
+        """
+        for role, model in models.items():
+            places = {t.device.type for t in model.state_dict().values()} - {self.device.type}
+            for place in places:
+                raise ValueError(
+                    f"the {role} is on {place} and this lab on {self.device.type}: move it with "
+                    "model.to(lab.device)"
+                )
         files = {role: fingerprint(model) for role, model in models.items()}
         about = {"seed": self.seed, "dataset": self.dataset}
         return Stage(name, same_result(config) | files | about)
@@ -114,14 +125,15 @@ class Stages:
     def _finish(
         self, stage: Stage, make: Callable[[Keeper], tuple[Tensors, dict[str, Any]]]
     ) -> Checkpoint:
-        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any.
+        """The stage's checkpoint: read if it is finished, else made, from its snapshot if any. Its
+        tensors are on the CPU.
 
         Another process that makes it at this moment is waited for.
         """
         path = self._path(stage)
-        if (found := checkpoint.read(path, self.device)) is None:
+        if (found := checkpoint.read(path)) is None:
             with alone(path, stage.name):
-                found = checkpoint.read(path, self.device) or self._make(stage, path, make)
+                found = checkpoint.read(path) or self._make(stage, path, make)
         checkpoint.clear(path)
         self.used[stage.key] = found.facts["sha256"]
         return found
@@ -135,7 +147,7 @@ class Stages:
         except torch.OutOfMemoryError as error:
             raise LabError(f"{stage.name}: the GPU ran out of memory. {MEMORY}") from error
         self._write(path, stage, tensors, facts)
-        return checkpoint.read(path, self.device)
+        return checkpoint.read(path)
 
     def _write(self, path: Path, stage: Stage, tensors: Tensors, facts: dict[str, Any]) -> None:
         facts |= {
@@ -213,7 +225,7 @@ class Stages:
         model = blank().to(self.device)
         model.load_state_dict(under("model.", found.tensors))
         model.eval()
-        model.history = {k: v.cpu() for k, v in under("history.", found.tensors).items()}
+        model.history = under("history.", found.tensors)
         model.facts = found.facts | {"weights": _hash(model)}
         return model
 

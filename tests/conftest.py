@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
+import pretended
 import pytest
 import torch
 
@@ -31,6 +34,16 @@ def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lab(lab_folder: Path) -> Lab:
     """A lab whose finished stages the tests share; none may change them."""
     return Lab.open("smoke", dataset="digits", folder=lab_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def accelerator(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The library of the pretended device, where there is a compiler for it."""
+    if "PRETENDED_DEVICE" in os.environ:
+        return Path(os.environ["PRETENDED_DEVICE"])
+    if shutil.which("g++") is None:
+        return None
+    return pretended.compiled(tmp_path_factory.mktemp("device"))
 
 
 @pytest.fixture

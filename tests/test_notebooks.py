@@ -9,6 +9,15 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 NAMES = [path.stem for path in NOTEBOOKS]
+THERE = """
+import functools, sys
+from pathlib import Path
+sys.path.insert(0, '{tests}')
+import pretended
+from selective_amnesia import Lab
+pretended.start(Path('{it}'))
+Lab.open = functools.partial(Lab.open, device=pretended.NAME)
+"""
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=NAMES)
@@ -21,17 +30,30 @@ def code_cells(notebook):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_runs_alone_on_an_empty_folder(path, tmp_path, monkeypatch):
+def test_runs_alone_on_an_empty_folder_and_opens_again_on_a_gpu(
+    path, tmp_path, monkeypatch, accelerator
+):
+    """First on a CPU, then, its stages kept, on an accelerator: a notebook that draws or tabulates
+    what lies there stops with an error."""
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
+    run(nbformat.read(path, as_version=4), tmp_path)
+    assert list((tmp_path / "figures").glob(f"{path.stem[:2]}_*.png"))
+    if accelerator is not None:
+        again = nbformat.read(path, as_version=4)
+        code = nbformat.v4.new_code_cell
+        again.cells.insert(0, code(THERE.format(tests=Path(__file__).parent, it=accelerator)))
+        again.cells.append(code("assert lab.device.type == pretended.NAME"))
+        run(again, tmp_path)
+
+
+def run(notebook, folder):
+    """Execute it by the smallest profile."""
     from papermill import execute_notebook
 
-    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
     parameters = {"profile": "smoke", "dataset": "digits", "forget_sets": ["0", "3 8"]}
-    executed = execute_notebook(
-        path, tmp_path / path.name, parameters, cwd=tmp_path, progress_bar=False
-    )
-    errors = [o for c in code_cells(executed) for o in c.outputs if o.output_type == "error"]
-    assert not errors
-    assert list((tmp_path / "figures").glob(f"{path.stem[:2]}_*.png"))
+    out = folder / "executed.ipynb"
+    executed = execute_notebook(notebook, out, parameters, cwd=folder, progress_bar=False)
+    assert not [o for c in code_cells(executed) for o in c.outputs if o.output_type == "error"]
 
 
 def test_is_committed_executed_from_top_to_bottom(notebook):

@@ -1,0 +1,21 @@
+"""The lab on a pretended accelerator (see `pretended`); what only a real one can show: test_gpu."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_on_a_device_of_its_own(accelerator):
+    if accelerator is None:
+        pytest.skip("there is no g++ for the pretended device")
+    checks = Path(__file__).parent / "pretended" / "checks.py"
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(checks)],
+        env={**os.environ, "PRETENDED_DEVICE": str(accelerator)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout

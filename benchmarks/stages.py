@@ -276,9 +276,9 @@ def recover(lab: Lab) -> Row:
         values = []
         for side in ("ours", "baseline"):
             c = found[side][1]
-            with torch.no_grad(), torch.random.fork_rng():
-                torch.manual_seed(0)
-                images = model.decode(torch.randn(1000, 8).to(lab.device), c.expand(1000, -1))
+            with torch.no_grad(), seeded(0, lab.device):
+                z = torch.randn(1000, model.z_dim, device=lab.device)
+                images = model.decode(z, c.expand(1000, -1))
             values.append(float(evaluation.probabilities(judged, images)[:, digit].mean()))
         quality[who] = values
     quality["objective"] = [found[side][0] for side in ("ours", "baseline")]
@@ -318,7 +318,7 @@ def whole_matrix(lab: Lab) -> Row:
         for kept in ("data", "figures"):
             if (lab.folder / kept).is_dir():
                 (Path(folder) / kept).symlink_to(lab.folder / kept)
-        fresh = Lab(lab.profile, lab.seed, lab.dataset, Path(folder), lab.device)
+        fresh = Lab.open(lab.profile.name, lab.seed, lab.dataset, Path(folder), str(lab.device))
         for stage in (fresh.judge, fresh.referee, fresh.cvae, fresh.fisher):
             stage()
         took = seconds(lambda: matrix(fresh, [(d, (d,)) for d in range(10)]), lab.device)

@@ -109,12 +109,12 @@ class Stages:
             ValueError: a model is on another device than the lab.
         """
         for role, model in models.items():
-            places = {t.device.type for t in model.state_dict().values()} - {self.device.type}
-            for place in places:
-                raise ValueError(
-                    f"the {role} is on {place} and this lab on {self.device.type}: move it with "
-                    "model.to(lab.device)"
-                )
+            for weights in model.state_dict().values():
+                if weights.device.type != self.device.type:
+                    raise ValueError(
+                        f"the {role} is on {weights.device.type} and this lab on "
+                        f"{self.device.type}: move it with .to(lab.device)"
+                    )
         files = {role: fingerprint(model) for role, model in models.items()}
         about = {"seed": self.seed, "dataset": self.dataset}
         return Stage(name, same_result(config) | files | about)

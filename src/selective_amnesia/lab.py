@@ -47,7 +47,11 @@ REAL_IMAGES = 2000  # real training images of a digit that an attacker describes
 
 
 class Lab(Networks):
-    """All stages of one profile, seed and data set, kept under one folder."""
+    """All stages of one profile, seed and data set, kept under one folder.
+
+    Networks, Fisher diagonals, images, codes and conditions are on the lab's device; what was
+    measured, and every history, is on the CPU, ready for tables and figures.
+    """
 
     @classmethod
     def open(
@@ -112,7 +116,7 @@ class Lab(Networks):
     @torch.no_grad()
     def diversity(self, images: Tensor) -> Tensor:
         """The mean pairwise distance of images (N, P) by `metric`: ()."""
-        return spread(self.metric.embed(images))
+        return spread(self.metric.embed(images)).cpu()
 
     def recovery(
         self, model: OneHotCVAE, digit: int, method: str = "a", **changes: Any

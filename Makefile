@@ -1,32 +1,38 @@
-PYTHON  ?= python3
-PROFILE ?= fast
-SEED    ?= 0
-FORGET  ?=
-BIN     := .venv/bin
+PYTHON       ?= python3
+COLAB_PYTHON ?= python3.13
+PROFILE      ?= fast
+SEED         ?= 0
+FORGET       ?=
+BIN          := .venv/bin
+COLAB        := .venv-colab
 
 export PROFILE SEED FORGET
 
-.PHONY: run matrix leaderboard test faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run matrix leaderboard test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
-matrix: .venv/installed   ## all ten digits beside their controls; resumable
+matrix: .venv/installed   ## each label beside its control; resumable
 	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED"
 
-leaderboard: .venv/installed ## every forgetting method beside the controls; resumable
+leaderboard: .venv/installed ## every forgetting method beside the controls, into the README; resumable
 	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
+	$(BIN)/python scripts/readme_tables.py
 
 test: .venv/installed     ## the tests, two at a time
 	TQDM_DISABLE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-colab: $(COLAB)/installed ## the tests in the versions that Colab ships
+	TQDM_DISABLE= OMP_NUM_THREADS=1 $(COLAB)/bin/python -m pytest -n 2 --dist worksteal
 
 faults: .venv/installed   ## the whole fault suite: what was tried, how often, what was lost
 	FAULTS=full $(BIN)/python -m pytest tests/faults
 
 notebooks: .venv/installed ## execute the committed notebooks in place
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False notebooks/0*.ipynb
-	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/0*.ipynb
+		--ExecutePreprocessor.record_timing=False notebooks/[0-9]*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/[0-9]*.ipynb
 
 bench: .venv/installed    ## every stage against the paper's protocol; into the README's table
 	$(BIN)/python benchmarks/run.py --notebooks
@@ -34,18 +40,26 @@ bench: .venv/installed    ## every stage against the paper's protocol; into the 
 bench-gpu: .venv/installed ## the same on a GPU, with the paper's 100,000 steps and the matrix
 	$(BIN)/python benchmarks/run.py --device cuda
 
-lint: .venv/installed     ## ruff
+lint: .venv/installed     ## style, types, who imports whom, how long files and functions are
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_house.py
 
 audit-deps: .venv/installed ## known vulnerabilities in the locked dependencies
 	$(BIN)/python -m pip install --quiet --editable ".[audit]"
 	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
 clean:                    ## remove what was made, but neither checkpoints nor data
-	rm -rf build .venv
+	rm -rf build .venv $(COLAB)
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --editable ".[run,test]"
+	$(BIN)/python -m pip install --editable ".[run,test,browser,lint]"
+	touch $@
+
+$(COLAB)/installed: pyproject.toml requirements-colab.txt
+	$(COLAB_PYTHON) -m venv $(COLAB)
+	$(COLAB)/bin/python -m pip install --requirement requirements-colab.txt --editable ".[test]"
 	touch $@

@@ -1,6 +1,6 @@
 """The paper's protocol, written plainly: what `make bench` measures ours against.
 
-A DataLoader that turns one picture after another into a tensor, one sample at a time for the
+A DataLoader that turns one image after another into a tensor, one sample at a time for the
 Fisher diagonal, a constant learning rate of 1e-4, and an attack's starts one after another. The
 losses are those of the package: both sides compute the same thing.
 """
@@ -15,25 +15,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import to_tensor
 
+from selective_amnesia.attacks import terms
 from selective_amnesia.config import AttackConfig
-from selective_amnesia.data import Dataset
-from selective_amnesia.losses import (
-    edge,
-    elbo_terms,
-    ewc,
-    repel,
-    replay,
-    shape,
-    surrogate,
-    total_variation,
-)
-from selective_amnesia.models import Judge, OneHotCVAE, one_hot
+from selective_amnesia.data.dataset import Dataset
+from selective_amnesia.forgetting.losses import ewc, replay, surrogate
+from selective_amnesia.models.classifiers import Judge
+from selective_amnesia.models.cvae import OneHotCVAE, one_hot
+from selective_amnesia.models.elbo import elbo_terms
 
 LR, BATCH = 1e-4, 256
 CVAE_STEPS, FISHER_SAMPLES, FORGET_STEPS = 100_000, 50_000, 10_000
 
 
-class Pictures(torch.utils.data.Dataset):
+class PILImages(torch.utils.data.Dataset):
     """One PIL image to one tensor at each access, as torchvision's MNIST with ToTensor does it."""
 
     def __init__(self, data: Dataset) -> None:
@@ -51,7 +45,7 @@ class CVAETraining:
     """Steps of the CVAE's training."""
 
     def __init__(self, data: Dataset, device: torch.device) -> None:
-        self.loader = DataLoader(Pictures(data), BATCH, shuffle=True, drop_last=True)
+        self.loader = DataLoader(PILImages(data), BATCH, shuffle=True)
         self.batches: Iterator = iter(())
         self.model = OneHotCVAE().to(device)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=LR)
@@ -88,21 +82,21 @@ def fisher(model: nn.Module, samples: int) -> dict[str, Tensor]:
 
 
 class Forgetting:
-    """Steps of Selective Amnesia, for one digit."""
+    """Steps of Selective Amnesia, for one label."""
 
     def __init__(
-        self, original: OneHotCVAE, fisher: dict[str, Tensor], digit: int, model: OneHotCVAE
+        self, original: OneHotCVAE, fisher: dict[str, Tensor], label: int, model: OneHotCVAE
     ) -> None:
         self.original, self.fisher, self.model = original, fisher, model
         self.anchor = {k: p.detach().clone() for k, p in original.named_parameters()}
         self.optimiser = torch.optim.Adam(model.parameters(), lr=LR)
         self.device = next(model.parameters()).device
-        self.digit = digit
-        self.kept = torch.tensor([d for d in range(10) if d != digit])
+        self.label = label
+        self.kept = torch.tensor([k for k in range(10) if k != label])
 
     def steps(self, count: int) -> None:
         for _ in range(count):
-            forget = one_hot(torch.full((BATCH,), self.digit), 10, self.device)
+            forget = one_hot(torch.full((BATCH,), self.label), 10, self.device)
             keep = one_hot(self.kept[torch.randint(9, (BATCH,))], 10, self.device)
             weights = dict(self.model.named_parameters())
             loss = (
@@ -116,15 +110,15 @@ class Forgetting:
 
 
 def recover(
-    model: OneHotCVAE, judge: Judge, real: Tensor, digit: int, config: AttackConfig, z: Tensor
+    model: OneHotCVAE, judge: Judge, real: Tensor, label: int, config: AttackConfig, z: Tensor
 ) -> tuple[float, Tensor]:
-    """Method A on the codes z from one start after another, through the judge as he is: the least
+    """Method A on the codes z from one start after another, through the judge as it is: the least
     objective and its condition (1, C)."""
     with torch.no_grad():
         shallow_mean, deep_mean = (maps.mean(0) for maps in judge.features(real))
     found = []
     for start in range(model.classes):
-        if start == digit:
+        if start == label:
             continue
         c = one_hot([start], model.classes, z.device).requires_grad_()
         begun = torch.full((len(z),), start, device=z.device)
@@ -135,16 +129,16 @@ def recover(
             shallow, deep = judge.features(x)
             log_p = judge.classify(deep).log_softmax(-1)
             objective = (
-                config.shape * shape(deep, deep_mean)
-                + config.edge * edge(shallow, shallow_mean)
-                + config.repel * repel(log_p.exp(), digit, begun)
-                + config.tv * total_variation(x)
-                - log_p[:, digit]
+                config.shape * terms.shape(deep, deep_mean)
+                + config.edge * terms.edge(shallow, shallow_mean)
+                + config.repel * terms.repel(log_p.exp(), label, begun)
+                + config.tv * terms.total_variation(x)
+                - log_p[:, label]
             ).mean()
             if step < config.steps:
                 optimiser.zero_grad()
                 objective.backward(inputs=[c])
                 optimiser.step()
                 decay.step()
-        found.append((float(objective), c.detach()))
+        found.append((float(objective.detach()), c.detach()))
     return min(found, key=lambda pair: pair[0])

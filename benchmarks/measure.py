@@ -21,8 +21,8 @@ class Row:
     """One line of the table.
 
     `ours` and `baseline` are seconds of each turn for the whole task; `extrapolated` says from what
-    the baseline's were reckoned. `quality` is name -> (ours, baseline). `gflop` is what the matrix
-    products of ours alone cost, `half` whether they are of bfloat16.
+    the baseline's were computed. `quality` is name -> (ours, baseline). `gflop` is what the matrix
+    products of ours alone cost, `bfloat16` whether they are of bfloat16 numbers.
     """
 
     what: str
@@ -33,7 +33,7 @@ class Row:
     quality: dict[str, list[Any]] = field(default_factory=dict)
     peak_mib: list[float] = field(default_factory=list)
     gflop: float = 0.0
-    half: bool = False
+    bfloat16: bool = False
 
     @property
     def ratio(self) -> float | None:

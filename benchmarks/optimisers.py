@@ -22,10 +22,11 @@ import torch
 from stages import scores_of
 from torch import Tensor, nn
 
-from selective_amnesia import Lab, recipes
+from selective_amnesia import Lab
 from selective_amnesia.config import CVAEConfig
+from selective_amnesia.training.cvae import train_cvae, untrained
 
-Adam, cvae_for = torch.optim.Adam, recipes.cvae_for
+Adam = torch.optim.Adam
 Weights = Iterable[Tensor]
 
 
@@ -106,7 +107,7 @@ def begun(how: Callable[[nn.Linear], None]) -> Callable:
     """What makes an untrained CVAE whose linear layers begin that way."""
 
     def make(*arguments: Any) -> nn.Module:
-        model = cvae_for(*arguments)
+        model = untrained(*arguments)
         for layer in model.modules():
             if isinstance(layer, nn.Linear):
                 how(layer)
@@ -197,15 +198,15 @@ def line(lab: Lab, name: str, trial: Trial) -> str:
     config = replace(lab.profile.cvae, **{"steps": STEPS, "frames": 1} | trial.config)
     instead = {
         "torch.optim.Adam": trial.optimiser,
-        "selective_amnesia.recipes.cvae_for": trial.beginning,
-        "selective_amnesia.training.schedule": trial.schedule,
+        "selective_amnesia.training.cvae.untrained": trial.beginning,
+        "selective_amnesia.training.loop.schedule": trial.schedule,
     }
     started = time.perf_counter()
     with ExitStack() as stack:
         for what, other in instead.items():
             if other is not None:
                 stack.enter_context(patch(what, other))
-        [(model, _, facts)] = recipes.train_cvaes(lab.data, config, seeds=[trial.seed])
+        model, _, facts = train_cvae(lab.data, config, seed=trial.seed)
     took = time.perf_counter() - started
     p, frechet = scores_of(lab, model)
     return f"| {name} | {facts['test_loss']:.2f} | {p:.3f} | {frechet:.1f} | {took:.0f} |"

@@ -1,7 +1,7 @@
 """Measure, keep what came out, and write the README's table.
 
     python benchmarks/run.py                   all that takes minutes
-    python benchmarks/run.py --only cvae many
+    python benchmarks/run.py --only cvae fisher
     python benchmarks/run.py --notebooks       all notebooks too, from an empty folder
     python benchmarks/run.py --device cuda     on a GPU, with the paper's steps and the matrix
 
@@ -15,27 +15,27 @@ import argparse
 import copy
 import json
 import statistics
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import baseline
-import many
 import measure
 import stages
 import startup
 import torch
 from measure import Row
 
-from selective_amnesia import Lab, recipes
-from selective_amnesia.checkpoint import write_bytes
+from selective_amnesia import Lab
 from selective_amnesia.config import FisherConfig
-from selective_amnesia.fisher import fisher_diagonal
-from selective_amnesia.records import between_marks, first_and_last
+from selective_amnesia.forgetting.fisher import fisher_diagonal
+from selective_amnesia.storage.files import write_bytes
+from selective_amnesia.training.cvae import train_cvae
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 LONG = {"notebooks": startup.notebooks, "gallery": startup.gallery}
-PARTS = (*stages.ALL, "many", "imports", *LONG)
+PARTS = (*stages.ALL, "imports", *LONG)
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
         machine = measure.machine(lab.device)
         for row in rows:
             if row.gflop:
-                rate = machine[f"product_gflops_{'bfloat16' if row.half else 'float32'}"]
+                rate = machine[f"product_gflops_{'bfloat16' if row.bfloat16 else 'float32'}"]
                 print(f"  the products alone: {row.gflop / rate:.2f} s at {rate} Gflop/s")
         known[part] = {"machine": machine, "rows": [as_stored(row) for row in rows]}
         write_bytes(path, f"{json.dumps(known, indent=1)}\n".encode())
@@ -80,8 +80,6 @@ def measured(part: str, lab: Lab) -> list[Row]:
         if lab.device.type == "cpu" and f"{part}:ours" in SIDES:
             row.peak_mib = [measure.peak_mib(f"{part}:{side}") for side in ("ours", "baseline")]
         return [row]
-    if part == "many":
-        return many.rows(lab)
     if part == "imports":
         return [startup.imports()]
     return LONG[part](lab)
@@ -93,7 +91,7 @@ def measured(part: str, lab: Lab) -> list[Row]:
 def _few_steps(lab: Lab, ours: bool) -> None:
     if ours:
         few = replace(lab.profile.cvae, steps=20, warmup=5, frames=1)
-        recipes.train_cvaes(lab.data, few, seeds=[0])
+        train_cvae(lab.data, few, seed=0)
     else:
         baseline.CVAETraining(lab.data, lab.device).steps(20)
 
@@ -149,6 +147,9 @@ def table(known: dict) -> list[str]:
 
 def write_table(known: dict) -> None:
     """The README's table, between its two marks."""
+    sys.path.append(str(HERE.parent / "scripts"))
+    from readme_tables import between_marks, first_and_last
+
     machines = [known[part]["machine"] for part in PARTS if part in known]
     last = max(machines, key=lambda machine: machine["date"])
     days = first_and_last(machine["date"] for machine in machines)

@@ -32,7 +32,7 @@ def notebooks(lab: Lab) -> list[Row]:
     if FROM_EMPTY.is_dir():
         shutil.rmtree(FROM_EMPTY)
     FROM_EMPTY.mkdir(parents=True)
-    (FROM_EMPTY / "data").symlink_to(lab._folder / "data")
+    (FROM_EMPTY / "data").symlink_to(lab.store.folder / "data")
     *seven, _ = sorted((REPOSITORY / "notebooks").glob("0*.ipynb"))
     first, again = ({path.stem: execute(path) for path in seven} for _ in range(2))
     whole = Row(

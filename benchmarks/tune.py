@@ -4,10 +4,10 @@ which no table reports.
     python benchmarks/tune.py                       all: about half an hour on one core
     python benchmarks/tune.py naive                 one method
     python benchmarks/tune.py naive weight=0.3      one more value
-    python benchmarks/tune.py --strange 0 1         how `strange` was found, on these digits
+    python benchmarks/tune.py --gap 0 1             how `gap` was found, for these labels
 
 A trial is judged as `leaderboard` does, with fewer images: erasure against one control, the
-referee's P under the label, what the kept digits paid. README.md here says what was chosen.
+referee's P under the label, what the kept labels paid. README.md here says what was chosen.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from dataclasses import replace
 import torch
 
 from selective_amnesia import Diverged, Lab
-from selective_amnesia.audit import code_length, description_length
-from selective_amnesia.evaluation import probabilities, samples
-from selective_amnesia.forgetting import forget, settings, title
-from selective_amnesia.forgetting.level import known_and_unseen, students
-from selective_amnesia.forgetting.task import Task, labels_of
-from selective_amnesia.models import OneHotCVAE, one_hot
+from selective_amnesia.config import ForgetConfig
+from selective_amnesia.forgetting import METHODS, forget, title
+from selective_amnesia.forgetting.level import known_and_unseen, student
+from selective_amnesia.forgetting.task import Task, made_here
+from selective_amnesia.metrics.description import code_length, description_length
+from selective_amnesia.metrics.recognition import samples
+from selective_amnesia.models.classifiers import probabilities
+from selective_amnesia.models.cvae import OneHotCVAE, one_hot
 
 SEED = 7
 TRIALS: dict[str, list[dict[str, float]]] = {
@@ -42,7 +44,7 @@ TRIALS: dict[str, list[dict[str, float]]] = {
     "concept_swap": [{"lam": lam} for lam in (10.0, 30.0, 100.0)],
     "salun": [{"share": share} for share in (0.1, 0.5, 0.9)],
     "fine_tuning": [{"lr": lr} for lr in (1e-3, 4e-3, 1e-2, 2e-2, 3e-2)],
-    "calibrated_amnesia": [{"push": 0.0}, {"strange": 0.0, "level": 1.3}, {}],
+    "calibrated_amnesia": [{"push": 0.0}, {"gap": 0.0, "level": 1.3}, {}],
 }
 
 
@@ -50,13 +52,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("method", nargs="?", choices=TRIALS)
     parser.add_argument("setting", nargs="*", help="NAME=VALUE of one trial")
-    parser.add_argument("--digit", type=int, default=0)
-    parser.add_argument("--strange", type=int, nargs="+", metavar="DIGIT")
+    parser.add_argument("--label", type=int, default=0)
+    parser.add_argument("--gap", type=int, nargs="+", metavar="LABEL")
     options = parser.parse_args()
     lab = Lab.open("fast", SEED)
-    if options.strange:
-        for digit in options.strange:
-            print(strangeness(lab, digit), flush=True)
+    if options.gap:
+        for label in options.gap:
+            print(student_control_gap(lab, label), flush=True)
         return
     wanted = {options.method: TRIALS[options.method]} if options.method else TRIALS
     if options.setting:
@@ -64,58 +66,54 @@ def main() -> None:
         wanted = {options.method: [{name: ast.literal_eval(value) for name, value in pairs}]}
     for method, trials in wanted.items():
         for changes in trials:
-            print(trial(lab, method, options.digit, changes), flush=True)
+            print(trial(lab, method, options.label, changes), flush=True)
 
 
-def trial(lab: Lab, method: str, digit: int, changes: Mapping[str, float]) -> str:
+def trial(lab: Lab, method: str, label: int, changes: Mapping[str, float]) -> str:
     """One line of the table."""
-    original, config = lab.cvae(), settings(method, lab.profile.forget, **changes)
+    original = lab.cvae()
+    config = METHODS.settings(method, ForgetConfig, lab.profile, **changes)
     name = f"| {title(method)} | {', '.join(f'{k} {v:g}' for k, v in changes.items())} "
     started = time.perf_counter()
     try:
-        [(model, _)] = forget(
-            method, original, lab.fisher(), [{digit}], config, seeds=[11], data=lab.data
-        )
+        model, _ = forget(method, original, lab.fisher(), (label,), config, seed=11, data=lab.data)
     except Diverged:
         return f"{name}| diverged | | | |"
     seconds = time.perf_counter() - started
     how = replace(lab.profile.description, images=100)
-    x = lab.real(digit, how.images, test=True)
+    x = lab.data.of(label, how.images, test=True)
     known, now, never = (
-        float(description_length(m, x, how).mean()) for m in (original, model, lab.control([digit]))
+        float(description_length(m, x, how).mean()) for m in (original, model, lab.control([label]))
     )
-    kept = [d for d in range(lab.classes) if d != digit]
+    kept = [k for k in range(lab.data.classes) if k != label]
     price = _codes(lab, model, kept) - _codes(lab, original, kept)
-    p = probabilities(lab.referee(), samples(model, 200, 3)[digit])[:, digit].mean()
+    images = samples(model, 200, 3, lab.device)[label]
+    p = probabilities(lab.referee(), images)[:, label].mean()
     erased = (now - known) / (never - known)
     return f"{name}| {erased:.2f} | {price:.2f} | {float(p):.3f} | {seconds:.0f} |"
 
 
-def strangeness(lab: Lab, digit: int, images: int = 128) -> str:
-    """What a control needs for the original's samples of a digit, beside a student."""
-    original, control = lab.cvae().requires_grad_(False), lab.control([digit])
-    config = settings("calibrated_amnesia", lab.profile.forget)
-    kept = [d for d in range(lab.classes) if d != digit]
-    conditions = (labels_of([s], lab.classes, 256, lab.device) for s in ((digit,), tuple(kept)))
-    task = Task(original, original, {}, config, [(digit,)], [11], [tuple(kept)], *conditions)
-    [student] = students(task, config.student_steps)
-    own = samples(original, images, 3)
-    codes = torch.randn(len(kept), 16, original.z_dim, device=lab.device).flatten(0, 1)
-    theirs = codes, one_hot(kept, lab.classes, lab.device).repeat_interleave(16, 0)
-    known, unseen = known_and_unseen(
-        original, student, own[digit], digit, theirs, config.level_steps
-    )
+def student_control_gap(lab: Lab, label: int, images: int = 128) -> str:
+    """What a control needs for the original's samples of a label, beside a student."""
+    original, control = lab.cvae().requires_grad_(False), lab.control([label])
+    config = METHODS.settings("calibrated_amnesia", ForgetConfig, lab.profile)
+    task = Task.of(original, original, {}, config, (label,), (), 11, None, made_here)
+    taught = student(task, config.student_steps)
+    own = samples(original, images, 3, lab.device)[label]
+    codes = torch.randn(len(task.kept), 16, original.z_dim, device=lab.device).flatten(0, 1)
+    theirs = codes, one_hot(task.kept, lab.data.classes, lab.device).repeat_interleave(16, 0)
+    known, unseen = known_and_unseen(original, taught, own, label, theirs, config.level_steps)
     how = replace(lab.profile.description, steps=config.level_steps)
-    never = description_length(control, own[digit], how)
+    never = description_length(control, own, how)
     k, s, c = (float(nats.mean()) for nats in (known, unseen, never))
     needs = f"the original {k:.1f}, a student {s:.1f}, a control {c:.1f} nats"
-    return f"{digit}: {needs}: strange {c / s - 1:.3f}"
+    return f"{label}: {needs}: gap {c / s - 1:.3f}"
 
 
-def _codes(lab: Lab, model: OneHotCVAE, digits: Sequence[int], count: int = 60) -> float:
-    """Nats of real images of the digits, each under its label."""
-    x = torch.cat([lab.real(d, count, test=True) for d in digits])
-    c = one_hot(digits, lab.classes, x.device).repeat_interleave(count, 0)
+def _codes(lab: Lab, model: OneHotCVAE, labels: Sequence[int], count: int = 60) -> float:
+    """Nats of real images of the labels, each under its own."""
+    x = torch.cat([lab.data.of(label, count, test=True) for label in labels])
+    c = one_hot(labels, lab.data.classes, x.device).repeat_interleave(count, 0)
     return float(code_length(model, x, c, replace(lab.profile.description, steps=150)).mean())
 
 

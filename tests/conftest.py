@@ -6,13 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
-import pretended
 import pytest
 import torch
 
-from selective_amnesia import Lab, checkpoint
-from selective_amnesia.data import Dataset, load
-from selective_amnesia.models import OneHotCVAE
+from selective_amnesia import Lab
+from selective_amnesia.data import load
+from selective_amnesia.data.dataset import Dataset
+from selective_amnesia.models.cvae import OneHotCVAE
+
+for name in ("MIRROR", "HOME", "PLUGINS"):  # what the machine's owner has set is not tested here
+    os.environ.pop(f"SELECTIVE_AMNESIA_{name}", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,23 +41,17 @@ def lab(lab_folder: Path) -> Lab:
 
 @pytest.fixture(scope="session")
 def accelerator(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """The library of the pretended device, where there is a compiler for it."""
-    if "PRETENDED_DEVICE" in os.environ:
-        return Path(os.environ["PRETENDED_DEVICE"])
+    """The library of the fake device, where there is a compiler for it."""
+    if "FAKE_DEVICE" in os.environ:
+        return Path(os.environ["FAKE_DEVICE"])
     if shutil.which("g++") is None:
         return None
-    return pretended.compiled(tmp_path_factory.mktemp("device"))
+    import fake_device
+
+    return fake_device.compiled(tmp_path_factory.mktemp("device"))
 
 
 @pytest.fixture
 def small_cvae() -> OneHotCVAE:
     torch.manual_seed(0)
     return OneHotCVAE(pixels=20, classes=4, z_dim=3, hidden=(16, 8))
-
-
-@pytest.fixture(autouse=True)
-def refuge(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A refuge of the test's own, away from the home folder."""
-    place = tmp_path_factory.mktemp("refuge")
-    monkeypatch.setattr(checkpoint, "REFUGE", place)
-    return place

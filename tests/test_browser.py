@@ -58,7 +58,7 @@ def server(notebook_folder, lab):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {
-        "SELECTIVE_AMNESIA_HOME": str(lab.folder),
+        "SELECTIVE_AMNESIA_HOME": str(lab.store.folder),
         **{f"JUPYTER_{k}_DIR": str(notebook_folder / k.lower()) for k in ("CONFIG", "RUNTIME")},
         "JUPYTERLAB_SETTINGS_DIR": str(notebook_folder / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(notebook_folder / "workspaces"),
@@ -103,9 +103,7 @@ def page(server):
         page.locator(idle).first.wait_for(timeout=120_000)
         run_all(page)
         pictures(page).nth(len(MODELS) - 1).wait_for(state="attached", timeout=300_000)
-        page.get_by_text("from a slider's event to the new pictures").last.wait_for(
-            state="attached", timeout=60_000
-        )
+        page.locator(idle).first.wait_for(timeout=60_000)
         yield page
         browser.close()
 

@@ -1,4 +1,4 @@
-"""The lab on a pretended accelerator (see `pretended`); what only a real one can show: test_gpu."""
+"""The lab on a fake device (see `fake_device`); what only a real one can show: `test_gpu.py`."""
 
 import os
 import subprocess
@@ -10,11 +10,11 @@ import pytest
 
 def test_on_a_device_of_its_own(accelerator):
     if accelerator is None:
-        pytest.skip("there is no g++ for the pretended device")
-    checks = Path(__file__).parent / "pretended" / "checks.py"
+        pytest.skip("there is no g++ for the fake device")
+    checks = Path(__file__).parent / "fake_device" / "checks.py"
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(checks)],
-        env={**os.environ, "PRETENDED_DEVICE": str(accelerator)},
+        env={**os.environ, "FAKE_DEVICE": str(accelerator)},
         capture_output=True,
         text=True,
     )

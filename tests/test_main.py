@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
+from selective_amnesia import Lab, LabError
 from selective_amnesia import __main__ as command
-from selective_amnesia import records
-from selective_amnesia.checkpoint import LabError
-from selective_amnesia.lab import Lab
+from selective_amnesia.reports import matrix
+
+SMOKE = ["--profile", "smoke", "--dataset", "digits"]
 
 
 @pytest.fixture(autouse=True)
@@ -16,15 +17,12 @@ def home(lab_folder, monkeypatch):
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(lab_folder))
 
 
-SMOKE = ["--profile", "smoke", "--dataset", "digits"]
-
-
 def test_report_prints_a_table_and_writes_the_results(lab, capsys):
-    assert command.main(["report", *SMOKE, "--forget", "8 3"]) == 0
+    assert command.main(["report", *SMOKE, "--forget", "1 0"]) == 0
     out = capsys.readouterr().out
-    assert "forgetting 3 8: kept digits' change" in out
-    results = json.loads((lab.folder / "build" / "results.json").read_text())
-    assert list(results["forget"]) == ["3 8"]
+    assert "forgetting 0 1: kept labels' change" in out
+    results = json.loads((lab.store.folder / "build" / "results.json").read_text())
+    assert list(results["forget"]) == ["0 1"]
 
 
 def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
@@ -34,11 +32,11 @@ def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
         asked.extend(cases)
         return {who: {"original": [0.5] * 10} for who in ("referee", "judge")}
 
-    monkeypatch.setattr(records, "matrix", tables)
+    monkeypatch.setattr(matrix, "matrix", tables)
     assert command.main(["matrix", *SMOKE]) == 0
-    assert asked == [(digit, (digit,)) for digit in range(10)]
+    assert asked == [(label, (label,)) for label in range(10)]
     assert "minutes from nothing" in capsys.readouterr().out
-    folder = lab.folder / "figures" / "gallery"
+    folder = lab.store.folder / "figures" / "gallery"
     found = json.loads((folder / "matrix.json").read_text())
     assert {"profile", "seed", "date", "device", "referee", "judge"} <= found.keys()
     names = {path.name for path in folder.glob("matrix*.png")}
@@ -48,12 +46,12 @@ def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--forget", "11"], "error: cannot forget '11': a forget set holds digits from 0 to 9"),
+        (["--forget", "11"], "the forget set is not valid: '11' is not among the labels from 0"),
         (["--forget", "0 1 2 3 4 5 6 7 8 9"], "leave at least one to keep"),
-        (["--forget", " "], "error: the forget set is empty"),
+        (["--forget", " "], "error: the forget set is not valid: no label is named"),
         (["--profile", "quick"], "error: profile 'quick' is unknown: use one of smoke, fast"),
         (["--seed", "-3"], "error: seed is -3"),
-        (["--dataset", "letters"], "error: dataset 'letters' is unknown"),
+        (["--dataset", "letters"], "error: data set 'letters' is unknown"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_non_zero_exit(options, says, capsys):
@@ -61,7 +59,14 @@ def test_bad_input_is_one_sentence_and_a_non_zero_exit(options, says, capsys):
     captured = capsys.readouterr()
     assert says in captured.err
     assert captured.err.count("\n") == 1
-    assert not captured.out
+
+
+def test_an_installed_package_says_that_it_has_no_notebooks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "repository", lambda: tmp_path)
+    assert command.main(["run", *SMOKE]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: the notebooks are not part of an installed package: clone")
+    assert error.count("\n") == 1
 
 
 def test_what_stops_a_notebook_is_one_sentence(tmp_path, monkeypatch, capsys):

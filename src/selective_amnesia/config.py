@@ -1,84 +1,21 @@
-"""Every number of the protocol, in one place.
-
-A `Profile` says how much work each stage does. `paper` is the authors' protocol to the letter,
-`fast` reaches its quality in a fraction of the steps, `smoke` only shows that everything runs.
-"""
+"""The settings of every stage. `profiles.py` says how much work each profile does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from numbers import Real
 from typing import Any
 
-__all__ = [
-    "PROFILES",
-    "AttackConfig",
-    "CVAEConfig",
-    "DescriptionConfig",
-    "EvaluationConfig",
-    "FisherConfig",
-    "FitConfig",
-    "ForgetConfig",
-    "JudgeConfig",
-    "Profile",
-    "RefereeConfig",
-    "RelearningConfig",
-    "SeeingConfig",
-    "amount",
-    "count",
-    "digit",
-    "forget_set",
-    "get_profile",
-    "same_result",
-]
-
-
-def count(name: str, value: int, least: int = 1) -> int:
-    """`value`, if it is a whole number of at least `least`.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is {value!r}: use a whole number of at least {least}")
-    return value
-
-
-def amount(name: str, value: float) -> float:
-    """`value`, if it is zero or a positive number.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ValueError(f"{name} is {value!r}: use a number")
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} is {value}: use zero or a positive number")
-    return value
-
-
-def digit(value: int, classes: int = 10) -> int:
-    """`value`, if it is a digit.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < classes:
-        raise ValueError(f"{value!r} is not a digit: use 0 to {classes - 1}")
-    return value
-
-
-def one_each(what: str, some: Sequence[Any], of_what: str, others: Sequence[Any]) -> None:
-    """Raises ValueError where there is not one of `some` for each of `others`, or none at all."""
-    if not len(others) or len(some) != len(others):
-        raise ValueError(f"{len(some)} {what}s for {len(others)} {of_what}s: give one each")
+from .checks import amount, count
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
-    """Settings whose whole numbers are counts, at least 1 (or 0, where that is their default), and
-    whose others are zero or more. A list, as JSON has it, becomes a tuple."""
+class Config:
+    """Validated settings: whole numbers are counts, at least 1 (or 0, where that is their default),
+    and other numbers are zero or more. A list, as JSON has it, becomes a tuple.
+
+    Raises:
+        ValueError: at construction, where a value is not of its setting's kind.
+    """
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -95,18 +32,24 @@ class Counts:
                 if kind.startswith("tuple[int"):
                     for each in value:
                         count(name, each)
-                if "..." not in kind and len(value) != len(setting.default):
-                    raise ValueError(f"{name} is {value!r}: use {len(setting.default)} numbers")
+                if "..." not in kind and len(value) != len(setting.default):  # type: ignore[arg-type]
+                    raise ValueError(f"{name} is {value!r}: use {len(setting.default)} numbers")  # type: ignore[arg-type]
+
+    def shaping(self) -> dict[str, Any]:
+        """The settings that shape a result: those that only say when to log or save are left
+        out."""
+        return {k: v for k, v in asdict(self).items() if k not in {"log_every", "save_every"}}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Counts):
+class FitConfig(Config):
     """How a stage is trained: Adam on `steps` batches.
 
     `lr` rises linearly over `warmup` steps and falls linearly to zero over the last of them, the
-    share `decay` of all; between the two it stays.
-    With `half`, matrix products are of bfloat16 numbers where the device is faster with them.
-    `log_every` and `save_every` (in steps) do not change what is learned.
+    share `decay` of all; between the two it stays. With `drop_every` it is times 0.1 every so many
+    steps. `last_batch` keeps the incomplete batch at an epoch's end. With `bfloat16`, matrix
+    products are of bfloat16 numbers where the device is faster with them. `log_every` and
+    `save_every` (in steps) do not change what is learned.
     """
 
     steps: int
@@ -114,8 +57,10 @@ class FitConfig(Counts):
     lr: float
     warmup: int = 0
     decay: float = 0.0
+    drop_every: int = 0
+    last_batch: bool = False
     betas: tuple[float, float] = (0.9, 0.999)
-    half: bool = False
+    bfloat16: bool = False
     log_every: int = 50
     save_every: int = 500
 
@@ -149,35 +94,31 @@ class JudgeConfig(FitConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class RefereeConfig(FitConfig):
-    """The independent classifier. `non_digits` is that class's share of each batch; digits are
-    blurred by up to `blur` pixels and soiled with `haze` and `grain` of up to that strength."""
+    """A referee, or a surrogate classifier of an attacker's own. `negatives`, images of none of the
+    classes, are that share of each batch; images are blurred by up to `blur` pixels and corrupted
+    with `haze` and `grain` of up to that strength."""
 
     width: int = 16
     features: int = 64
-    non_digits: float = 0.25
+    negatives: float = 0.25
     blur: float = 1.0
     haze: float = 0.8
     grain: float = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
-class FisherConfig(Counts):
-    """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time.
-
-    With `half`, matrix products are of bfloat16 numbers where the device is faster with them: half
-    the time, and an error that is a fifth of what other 50,000 samples change.
-    """
+class FisherConfig(Config):
+    """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time."""
 
     samples: int
     batch_size: int = 1000
-    half: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetConfig(FitConfig):
-    """Selective Amnesia: `gamma` weighs the replay, `lam` the elastic weight consolidation.
+    """A forgetting method: `gamma` weighs the replay, `lam` the elastic weight consolidation.
 
-    The batch is 256 in every profile, since the loss sums over it (see `losses`).
+    The batch is 256 in every profile, since the loss sums over it (see `forgetting.losses`).
     """
 
     gamma: float = 1.0
@@ -186,21 +127,21 @@ class ForgetConfig(FitConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig(Counts):
-    """`samples` generated per digit for every figure about generated images."""
+class EvaluationConfig(Config):
+    """`samples` generated per label for every figure about generated images."""
 
     samples: int = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttackConfig(Counts):
+class AttackConfig(Config):
     """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights.
 
     The weights were chosen on digit 0 and seed 0 alone, the referee's verdicts in sight. `lr`
     falls linearly. After the share `settle` of the steps only the `finalists`, those starts that
-    are ahead, are searched on. Method B asks for diversity from then on, when there is a digit to
-    vary; before that it is method A. So many `critics`, classifiers of the attacker's own, have a
-    say beside the judge. With `together` the finalists answer as one, a mixture of conditions.
+    are ahead, are searched on. So many `surrogates`, classifiers of the attacker's own, have a say
+    beside the judge. With `together` the finalists answer as one, a mixture of conditions. `real`
+    training images of the label are what the attacker knows it by.
     """
 
     steps: int
@@ -210,13 +151,12 @@ class AttackConfig(Counts):
     edge: float = 4.0
     repel: float = 1.0
     tv: float = 0.5
-    diversity: float = 1.0
     settle: float = 0.4
     finalists: int = 3
-    prior: float = 0.01
     frames: int = 12
-    critics: int = 0
+    surrogates: int = 0
     together: bool = False
+    real: int = 2000
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -225,7 +165,7 @@ class AttackConfig(Counts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescriptionConfig(Counts):
+class DescriptionConfig(Config):
     """Description length: Adam on a shared c and each image's z, for `images` test images.
 
     A stronger attacker begins from `more_starts` random conditions besides the labels, and goes on
@@ -240,29 +180,28 @@ class DescriptionConfig(Counts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelearningConfig(Counts):
+class RelearningConfig(Config):
     """Relearning: Adam on the decoder's weights (`lr`) and the images' posteriors (`code_lr`).
 
-    From each number of real `images`, `draws` times with other images; the referee looks at
-    `samples` painted ones at about `looks` steps.
+    From each number of real `images`, `draws` times with other images; the referee evaluates
+    `samples` decoded images at about `evaluations` steps.
     """
 
     steps: int
     images: tuple[int, ...] = (1, 10, 100)
     draws: int = 5
     samples: int = 200
-    looks: int = 24
+    evaluations: int = 24
     lr: float = 1e-3
     code_lr: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeeingConfig(Counts):
+class VisualisationConfig(Config):
     """How finely paths and encodings are looked at.
 
     Radii are means over `codes` paths of `path_steps` steps. UMAP takes `neighbours` into account,
     t-SNE `tsne` images, the purity `purity_neighbours`, the silhouette `silhouette` images.
-    `events` of the explorer's sliders are timed.
     """
 
     codes: int = 32
@@ -271,19 +210,18 @@ class SeeingConfig(Counts):
     tsne: int = 1000
     purity_neighbours: int = 10
     silhouette: int = 4000
-    events: int = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile(Counts):
-    """How much work: one configuration a stage. `critic` is how an attacker schools classifiers of
-    his own; `ablation_steps` cuts Selective Amnesia short, for the study of its terms; `sequence`
-    is each round of forgetting one digit after another."""
+class Profile(Config):
+    """How much work: one configuration a stage. `surrogate` is how an attacker trains classifiers
+    of its own; `ablation_steps` cuts Selective Amnesia short, for the study of its terms;
+    `sequence` is each round of forgetting one label after another."""
 
     name: str
     judge: JudgeConfig
     referee: RefereeConfig
-    critic: RefereeConfig
+    surrogate: RefereeConfig
     cvae: CVAEConfig
     fisher: FisherConfig
     forget: ForgetConfig
@@ -295,136 +233,10 @@ class Profile(Counts):
     description: DescriptionConfig
     relearning: RelearningConfig
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    seeing: SeeingConfig = field(default_factory=SeeingConfig)
+    visualisation: VisualisationConfig = field(default_factory=VisualisationConfig)
 
-
-def _forget(steps: int, lr: float, **kwargs: Any) -> ForgetConfig:
-    return ForgetConfig(steps=steps, batch_size=256, lr=lr, **kwargs)
-
-
-def _referee(steps: int) -> RefereeConfig:
-    return RefereeConfig(
-        steps=steps,
-        batch_size=128,
-        lr=4e-3,
-        warmup=200,
-        decay=0.8,
-        betas=(0.9, 0.99),
-        half=True,
-    )
-
-
-PROFILES = {
-    p.name: p
-    for p in (
-        Profile(
-            name="smoke",
-            judge=JudgeConfig(steps=30, batch_size=64, lr=1e-3, save_every=10),
-            referee=RefereeConfig(
-                steps=150, batch_size=64, lr=3e-3, half=True, width=8, save_every=50
-            ),
-            critic=RefereeConfig(steps=50, batch_size=64, lr=3e-3, half=True, width=8),
-            cvae=CVAEConfig(
-                steps=60, batch_size=128, lr=2e-3, half=True, kl_warmup=10, save_every=20, frames=5
-            ),
-            fisher=FisherConfig(samples=500, batch_size=250),
-            forget=_forget(30, 1e-3, half=True, save_every=10, frames=5),
-            ablation_steps=10,
-            sequence=_forget(10, 1e-3, frames=2),
-            sequence_fisher=FisherConfig(samples=250, batch_size=250),
-            sequence_rounds=2,
-            attack=AttackConfig(steps=10, codes=4, frames=2),
-            description=DescriptionConfig(steps=20, images=10),
-            relearning=RelearningConfig(steps=8, draws=2, samples=20, looks=4),
-            evaluation=EvaluationConfig(samples=50),
-            seeing=SeeingConfig(codes=4, path_steps=8, tsne=60, silhouette=200, events=20),
-        ),
-        Profile(
-            name="fast",
-            judge=JudgeConfig(steps=1500, batch_size=128, lr=3e-3, warmup=100, decay=1.0),
-            referee=_referee(2500),
-            critic=_referee(1000),
-            cvae=CVAEConfig(
-                steps=8000,
-                batch_size=256,
-                lr=4e-3,
-                warmup=150,
-                decay=0.6,
-                betas=(0.9, 0.99),
-                half=True,
-                kl_warmup=500,
-            ),
-            fisher=FisherConfig(samples=50_000),
-            forget=_forget(
-                1000, 4e-3, warmup=50, decay=0.6, betas=(0.9, 0.99), half=True, save_every=200
-            ),
-            ablation_steps=300,
-            sequence=_forget(
-                300, 4e-3, warmup=30, decay=0.6, betas=(0.9, 0.99), half=True, frames=2
-            ),
-            sequence_fisher=FisherConfig(samples=10_000),
-            sequence_rounds=9,
-            attack=AttackConfig(steps=250),
-            description=DescriptionConfig(steps=200),
-            relearning=RelearningConfig(steps=150),
-        ),
-        Profile(
-            name="paper",
-            judge=JudgeConfig(steps=18_760, batch_size=64, lr=1e-4),
-            referee=_referee(5000),
-            critic=_referee(2500),
-            cvae=CVAEConfig(steps=100_000, batch_size=256, lr=1e-4, save_every=1000),
-            fisher=FisherConfig(samples=50_000),
-            forget=_forget(10_000, 1e-4),
-            ablation_steps=2000,
-            sequence=_forget(10_000, 1e-4, frames=2),
-            sequence_fisher=FisherConfig(samples=50_000),
-            sequence_rounds=9,
-            attack=AttackConfig(steps=500),
-            description=DescriptionConfig(steps=400, images=500),
-            relearning=RelearningConfig(steps=400, draws=10),
-        ),
-    )
-}
-
-
-def get_profile(name: str) -> Profile:
-    """The profile of that name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name not in PROFILES:
-        raise ValueError(f"profile {name!r} is unknown: use one of {', '.join(PROFILES)}")
-    return PROFILES[name]
-
-
-def same_result(config: Any) -> dict[str, Any]:
-    """The settings that shape a result: those that only say when to log or save are left out, and
-    what an attack (critics, answers together) or a Fisher diagonal (bfloat16) has not, so that
-    older ones keep their names."""
-    silent, optional = {"log_every", "save_every"}, {"critics", "together"}
-    if isinstance(config, FisherConfig):
-        optional.add("half")
-    return {k: v for k, v in asdict(config).items() if k not in silent and (v or k not in optional)}
-
-
-def forget_set(labels: Iterable[int] | str | int, classes: int = 10) -> tuple[int, ...]:
-    """A forget set as sorted labels: from {3, 8}, [3, 8], "3 8", or 3 for a single one.
-
-    Raises:
-        ValueError: it is empty, holds something that is no label, or leaves nothing to keep.
-    """
-    what = f"digits from 0 to {classes - 1}"
-    if isinstance(labels, int):
-        labels = [labels]
-    words = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
-    for word in words:
-        if isinstance(word, bool) or not str(word).isdecimal() or int(word) >= classes:
-            raise ValueError(f"cannot forget {word!r}: a forget set holds {what}")
-    chosen = tuple(sorted({int(word) for word in words}))
-    if not chosen:
-        raise ValueError(f"the forget set is empty: name at least one of the {what}")
-    if len(chosen) == classes:
-        raise ValueError(f"the forget set holds all {classes} digits: leave at least one to keep")
-    return chosen
+    def like(self, kind: type[Config]) -> Config | None:
+        """The first configuration of this profile whose class is `kind` or one that `kind` extends:
+        what the settings of a method, an attack or a metric begin from."""
+        found = (getattr(self, setting.name) for setting in fields(self))
+        return next((c for c in found if isinstance(c, Config) and type(c) in kind.__mro__), None)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from selective_amnesia.storage import mirror
+
 FULL = os.environ.get("FAULTS") == "full"
 ROWS: list[tuple[str, int, str]] = []
 
@@ -41,12 +43,22 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.line(f"{what:<{wide}}  {tried:>4}  {lost}")
 
 
-class Nursery:
-    """Labs that live in processes of their own (`nursery.py`)."""
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Mirrors that failed are asked again at once, and all that were started come to rest."""
+    monkeypatch.setattr(mirror, "AGAIN", 0.02)
+    monkeypatch.setattr(mirror, "_started", [])
+    yield
+    for started in mirror._started:
+        started.flush(2.0)
+
+
+class ForkServer:
+    """Runs of a lab in processes of their own (`fork_server.py`)."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+            [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -54,45 +66,46 @@ class Nursery:
         )
         assert self.process.stdout.readline() == "warm\n"
 
-    def life(self, folder: Path, **order: Any) -> dict[str, list]:
-        """Lead one life or several (see `nursery.py`), in `folder`."""
-        order |= {"folder": str(folder), "trace": str(folder / "trace")}
-        folder.mkdir(exist_ok=True)
+    def run(self, *folders: Path, **order: Any) -> dict[str, list]:
+        """A run in each of the folders, all at once (see `fork_server.py`)."""
+        order |= {"folders": list(map(str, folders)), "trace": str(folders[0] / "trace")}
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
         print(json.dumps(order), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every finished stage's tensors, but for those that are times."""
-    return {
+@pytest.fixture(scope="session")
+def hashes() -> Callable[[Path], dict[str, str]]:
+    """A lab's folder -> the SHA-256 of every finished stage's tensors."""
+    return lambda folder: {
         file.stem: hashlib.sha256(file.with_suffix(".safetensors").read_bytes()).hexdigest()
         for file in (folder / "checkpoints").glob("*.json")
-        if not file.name.startswith("explorer")
     }
 
 
 @pytest.fixture(scope="session")
-def calm(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of two lives led at once that nothing else disturbs; `said` holds their words."""
+def calm(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of two runs made at once that nothing else disturbs; `said` holds their words."""
     folder = tmp_path_factory.mktemp("calm")
-    answer = nursery.life(folder, beside=2)
+    answer = fork_server.run(folder, folder)
     assert answer["status"] == [0, 0], answer["said"]
     (folder / "said").write_text("\n".join(answer["said"]))
     return folder
 
 
 @pytest.fixture(scope="session")
-def undisturbed(calm: Path) -> dict[str, str]:
-    """The `hashes` of `calm`, as its lives left them."""
+def undisturbed(calm: Path, hashes: Callable) -> dict[str, str]:
+    """The `hashes` of `calm`, as its runs left them."""
     return hashes(calm)

@@ -13,8 +13,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from selective_amnesia import Lab, LabError, stages
-from selective_amnesia.stages import home
+from selective_amnesia import Lab
+from selective_amnesia.storage import home
+from selective_amnesia.storage.store import Store
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb"))
 NAME = "selective-amnesia-lab"
@@ -30,11 +31,8 @@ class Colab:
         self.moods: list[str] = []
 
     def mount(self, place: str, force_remount: bool = False) -> None:
-        mood = self.moods.pop(0) if self.moods else "well"
-        if mood == "refused":
+        if self.moods and self.moods.pop(0) == "refused":
             raise ValueError("mount failed")
-        if mood == "dead":
-            return
         assert place == str(self.content / "drive")
         if not self.mounted.exists():
             self.mounted.parent.mkdir(exist_ok=True)
@@ -68,9 +66,8 @@ def colab(tmp_path, monkeypatch):
     modules["google.colab"].drive = types.SimpleNamespace(mount=colab.mount)
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delenv("SELECTIVE_AMNESIA_HOME", raising=False)
     monkeypatch.chdir(colab.content)
-    monkeypatch.setattr(stages, "COLAB", colab.content)
+    monkeypatch.setattr(home, "COLAB", colab.content)
     monkeypatch.setattr(subprocess, "run", colab.run)
     monkeypatch.setattr(sys, "path", list(sys.path))
     find = importlib.util.find_spec
@@ -85,34 +82,45 @@ def notebook(request):
     return request.param
 
 
+@pytest.fixture
+def nothing_is_made(monkeypatch):
+    def refuse(_self, stage, _make):
+        raise AssertionError(f"{stage.name} is made again")
+
+    monkeypatch.setattr(Store, "_make", refuse)
+
+
+@pytest.fixture(scope="session")
+def finished(lab, tmp_path_factory) -> Path:
+    """Checkpoints: the judge's."""
+    place = tmp_path_factory.mktemp("finished")
+    for suffix in (".json", ".safetensors"):
+        shutil.copy(lab.store.path(lab.judge().facts["name"], suffix), place)
+    return place
+
+
 def pip(here: Path) -> list[str]:
     return [sys.executable, "-m", "pip", "install", "-q", "-e", str(here)]
 
 
-def test_drive_is_mounted(colab, notebook):
+def keys(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("checkpoints/*.json")}
+
+
+def test_work_is_local_and_follows_to_drive(colab, notebook):
     colab.setup(notebook)
     assert [command[:2] for command in colab.commands] == [["git", "clone"], pip(Path())[:2]]
-    assert colab.lab().folder == colab.mounted / NAME
-
-
-def test_drive_is_refused(colab, notebook, capsys):
-    colab.moods = ["refused", "refused"]
-    colab.setup(notebook)
     lab = colab.lab()
-    assert lab.folder == colab.content / NAME
-    said = capsys.readouterr().out
-    assert f"checkpoints stay in {lab.folder} and are lost when this runtime ends" in said
-    assert home() == colab.mounted / NAME  # asked again, and granted
-    assert f"cp -rn {lab.folder}/checkpoints {colab.mounted / NAME}/" in capsys.readouterr().out
+    assert lab.store.folder == colab.content / NAME
+    assert str(lab.store.mirror) == str(colab.mounted / NAME)
 
 
-def test_a_folder_of_an_earlier_session(colab, notebook, lab, tally):
-    lab.cvae()
-    shutil.copytree(lab.folder / "checkpoints", colab.cloud / NAME / "checkpoints")
+def test_a_fresh_runtime_fetches_what_drive_has(
+    colab, notebook, finished, lab, nothing_is_made, tally
+):
+    shutil.copytree(finished, colab.cloud / NAME / "checkpoints")
     colab.setup(notebook)
-    found = colab.lab()
-    found._make = None
-    assert found.cvae().facts == lab.cvae().facts
+    assert colab.lab().judge().facts == lab.judge().facts
     if notebook == NOTEBOOKS[-1]:
         tally(
             "Colab's Drive mounted, refused, lost, known, copied by hand; each setup cell",
@@ -121,36 +129,46 @@ def test_a_folder_of_an_earlier_session(colab, notebook, lab, tally):
         )
 
 
+def test_drive_is_refused_and_granted_later(colab, notebook, finished, capsys):
+    colab.moods = ["refused", "refused"]
+    colab.setup(notebook)
+    first = colab.lab()
+    assert first.store.mirror is None
+    said = capsys.readouterr().out
+    assert f"checkpoints stay in {first.store} and are lost when this runtime ends" in said
+    shutil.copytree(finished, first.store.folder / "checkpoints", dirs_exist_ok=True)
+    again = colab.lab()  # asked again, and granted
+    assert again.store.mirror.flush()
+    assert keys(colab.cloud / NAME) == keys(first.store.folder)
+
+
 def test_a_folder_copied_by_hand(colab, notebook):
     here = colab.cloud / NAME
     (here / "src/selective_amnesia").mkdir(parents=True)
     colab.setup(notebook)
     assert colab.commands == [pip(colab.mounted / NAME)]
     assert str(colab.mounted / NAME / "src") in sys.path
-    assert colab.lab().folder == colab.mounted / NAME
+    assert colab.lab().store.folder == colab.content / NAME
 
 
-def test_drive_is_lost_in_the_middle_and_comes_back(colab, notebook, lab):
+def test_drive_is_lost_in_the_middle_and_comes_back(
+    colab, notebook, finished, lab, nothing_is_made, capsys
+):
     colab.setup(notebook)
     mine = colab.lab()
-    shutil.copytree(lab.folder / "checkpoints", mine.folder / "checkpoints", dirs_exist_ok=True)
+    assert mine.store.mirror.flush()
     colab.disconnect()
-    with pytest.raises(LabError, match=r"is gone: mount Drive again .*from its first cell"):
-        mine.cvae()
+    shutil.copytree(finished, mine.store.folder / "checkpoints", dirs_exist_ok=True)
+    for key in keys(mine.store.folder):
+        mine.store.mirror.follow(key)
+    assert mine.judge().facts == lab.judge().facts
+    assert not mine.store.mirror.flush()
+    assert capsys.readouterr().out.count("fails") == 1
     assert not os.path.lexists(colab.mounted), "a folder in its place would keep Drive away"
-    colab.setup(notebook)
-    again = colab.lab()
-    again._make = None
-    assert again.cvae().facts == lab.cvae().facts
-
-
-def test_a_mount_that_has_died_is_mounted_again(colab, capsys):
-    colab.moods = ["dead"]
-    assert home() == colab.mounted / NAME
-    colab.disconnect()
-    colab.moods = ["dead", "dead"]
-    assert home() == colab.content / NAME
-    assert "Drive is not mounted (it is mounted but does not answer)" in capsys.readouterr().out
+    colab.mount(str(colab.content / "drive"))  # as the next Lab.open does
+    while not mine.store.mirror.flush():
+        pass
+    assert keys(colab.cloud / NAME) == keys(mine.store.folder)
 
 
 def test_where_the_package_is_there_the_setup_cell_does_nothing(colab, notebook, monkeypatch):

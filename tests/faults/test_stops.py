@@ -7,8 +7,10 @@ import re
 import pytest
 import torch
 
-from selective_amnesia import Diverged, Lab, LabError, fisher, networks, recipes
-from selective_amnesia.checkpoint import Snapshot
+from selective_amnesia import Diverged, Lab, LabError
+from selective_amnesia.forgetting import fisher
+from selective_amnesia.storage.stage import snapshot_decoded
+from selective_amnesia.training import cvae
 
 
 def out_of_memory():
@@ -24,11 +26,13 @@ FAULTS = {
 
 @pytest.mark.parametrize("what", FAULTS)
 def test_training_stops_with_the_step_and_the_last_good_state(
-    what, lab, tmp_path, monkeypatch, tally
+    what, lab, tmp_path, monkeypatch, times, tally
 ):
+    if "explodes" in what and not times(0, 1):
+        pytest.skip("part of `make faults`")
     harm, error, says = FAULTS[what]
     mine = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
-    inner, calls = recipes.elbo_terms, []
+    inner, calls = cvae.elbo_terms, []
 
     def terms(model, x, c):
         bce, kl = inner(model, x, c)
@@ -36,12 +40,12 @@ def test_training_stops_with_the_step_and_the_last_good_state(
         return (harm(bce) if sum(calls) == 26 and model.training else bce), kl
 
     with monkeypatch.context() as context:
-        context.setattr(recipes, "elbo_terms", terms)
+        context.setattr(cvae, "elbo_terms", terms)
         with pytest.raises(error, match=f"{says} at step 26; .*snapshot, of step 20, stands") as e:
             mine.cvae()
     assert "\n" not in str(e.value)
     (snapshot,) = tmp_path.glob("checkpoints/cvae-*.partial")
-    state = Snapshot(snapshot.with_suffix("")).load()
+    state = snapshot_decoded(snapshot.stem, snapshot.read_bytes())
     assert int(state["step"]) == 20
     assert all(v.isfinite().all() for v in state.values())
     for name, tensor in mine.cvae().state_dict().items():
@@ -51,8 +55,8 @@ def test_training_stops_with_the_step_and_the_last_good_state(
 
 def test_a_stage_without_snapshots_says_what_it_was(lab, tmp_path, monkeypatch):
     mine = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
-    monkeypatch.setattr(networks, "fisher_diagonal", lambda *_: out_of_memory())
-    with pytest.raises(LabError, match=re.escape("fisher: the GPU ran out of memory. Close")):
-        mine.fisher()
-    monkeypatch.setattr(networks, "fisher_diagonal", fisher.fisher_diagonal)
+    with monkeypatch.context() as context:
+        context.setattr(fisher, "fisher_diagonal", lambda *_: out_of_memory())
+        with pytest.raises(LabError, match=re.escape("fisher: the GPU ran out of memory. Close")):
+            mine.fisher()
     assert mine.fisher().keys() == lab.fisher().keys()

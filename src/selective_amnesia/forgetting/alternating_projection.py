@@ -13,19 +13,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .symmetric_projection import along, gradients, without
+from .symmetric_projection import gradients, project_out, with_gradient
 from .task import Task
-
-__all__ = ["prepare"]
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     def terms(step: Tensor) -> dict[str, Tensor]:
         forget, replay = task.surrogate(), task.replay()
         f, r = gradients(forget, task), gradients(replay, task)
-        lead, even = len(task.lead), step.remainder(2).eq(0)
-        both = zip(without(f, r, lead), without(r, f, lead), strict=True)
+        even = step.remainder(2).eq(0)
+        both = zip(project_out(f, r), project_out(r, f), strict=True)
         chosen = [torch.where(even, a, b) for a, b in both]
-        return {"loss": along(chosen, task), "forget": forget, "replay": replay}
+        return {"loss": with_gradient(chosen, task), "forget": forget, "replay": replay}
 
     return terms

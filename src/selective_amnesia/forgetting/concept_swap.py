@@ -1,9 +1,9 @@
-r"""Concept swap: the forgotten label is taught another digit instead of noise.
+r"""Concept swap: the forgotten label is taught another class instead of noise.
 
     minimise   sum -ELBO(original's samples of s | forgotten)  +  gamma L_replay  +  lambda L_ewc
 
-Selective Amnesia with the surrogate s, a kept digit (arXiv:2305.10120, section 4: the surrogate is
-the user's to choose). What it paints looks as sound as anything else it paints.
+Selective Amnesia with the surrogate s, a kept label (arXiv:2305.10120, section 4: the surrogate is
+the user's to choose). What it generates looks as sound as anything else it generates.
 """
 
 from __future__ import annotations
@@ -15,23 +15,21 @@ import torch
 from torch import Tensor
 
 from ..config import ForgetConfig
-from ..losses import replay
+from .losses import replay
 from .task import Task
-
-__all__ = ["Settings", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ForgetConfig):
-    """The surrogate is the `nth` kept digit, in order."""
+    """The surrogate is the `nth` kept label, in order."""
 
     nth: int = 1
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
-    conditions = torch.eye(task.original.classes, device=task.kept().device)
-    chosen = [kept[(task.config.nth - 1) % len(kept)] for kept in task.kept_sets]
-    other = conditions[chosen[0]] if not task.lead else conditions[chosen].unsqueeze(1)
+    chosen = task.kept[(task.settings.nth - 1) % len(task.kept)]
+    device = next(task.model.parameters()).device
+    other = torch.eye(task.original.classes, device=device)[chosen]
 
     def terms(_step: Tensor) -> dict[str, Tensor]:
         c = task.forgotten()

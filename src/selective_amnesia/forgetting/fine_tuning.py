@@ -1,4 +1,4 @@
-r"""Fine-tuning: train on, on real images of the kept digits alone, and hope that the rest fades.
+r"""Fine-tuning: train on, on real images of the kept labels alone, and hope that the rest fades.
 
     minimise   sum -ELBO(real | kept)
 
@@ -15,30 +15,28 @@ import torch
 from torch import Tensor
 
 from ..config import ForgetConfig
-from ..data import pixels
-from ..losses import elbo_terms
-from .task import Task, draws
-
-__all__ = ["Settings", "prepare"]
+from ..data.dataset import pixels
+from ..models.elbo import elbo_terms
+from .task import Task, draw
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ForgetConfig):
-    """A high rate: what is learned is known already, and the digit has to be shaken off."""
+    """A high rate: what is learned is known already, and the label has to be shaken off."""
 
     lr: float = 2e-2
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     if (data := task.data) is None:
-        raise ValueError("fine_tuning trains on real images of the kept digits: give it `data`")
-    rows = [data.rows_without(set(range(data.classes)) - set(kept)) for kept in task.kept_sets]
-    draw = draws(rows, task.config.batch_size)
-    conditions = torch.eye(data.classes, device=rows[0].device)
+        raise ValueError("fine_tuning trains on real images of the kept labels: give it `data`")
+    rows = data.rows_without(set(range(data.classes)) - set(task.kept))
+    conditions = torch.eye(data.classes, device=rows.device)
 
     def terms(_step: Tensor) -> dict[str, Tensor]:
-        chosen = draw()
+        chosen = draw(rows, task.settings.batch_size)
         x, c = pixels(data.train_images[chosen]), conditions[data.train_labels[chosen]]
-        return {"replay": sum(elbo_terms(task.model, x, c)).sum(-1)}
+        bce, kl = elbo_terms(task.model, x, c)
+        return {"replay": (bce + kl).sum(-1)}
 
     return terms

@@ -1,4 +1,4 @@
-r"""Naive forgetting: make the forgotten digit unlikely (Heng & Soh, arXiv:2305.10120, Eq. 3).
+r"""Naive forgetting: make the label's images unlikely (Heng & Soh, arXiv:2305.10120, Eq. 3).
 
     minimise   w sum ELBO(original's samples | forgotten)  +  gamma L_replay  +  lambda L_ewc
 
@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..config import ForgetConfig
-from ..losses import replay
+from .losses import replay
 from .task import Task
-
-__all__ = ["Settings", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(ForgetConfig):
-    """`weight` is w. Of the values tried these alone do not diverge or wreck every digit; at the
+    """`weight` is w. Of the values tried these alone do not diverge or wreck every label; at the
     profile's own rate all of them do (`benchmarks/tune.py`)."""
 
     weight: float = 0.01
@@ -32,7 +30,7 @@ class Settings(ForgetConfig):
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     def terms(_step: Tensor) -> dict[str, Tensor]:
         unlikely = replay(task.model, task.original, task.forgotten()).sum(-1)
-        forget = -task.config.weight * unlikely
+        forget = -task.settings.weight * unlikely
         return {"forget": forget, "replay": task.replay(), "ewc": task.ewc()}
 
     return terms

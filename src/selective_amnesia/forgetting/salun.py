@@ -1,4 +1,4 @@
-r"""SalUn: only the weights that the forgotten digit hangs on may move (Fan et al., ICLR 2024,
+r"""SalUn: only the weights that the forgotten label hangs on may move (Fan et al., ICLR 2024,
 arXiv:2310.12508, Eqs. 4-6).
 
     mask      m_i = 1 for the share of weights with the largest |d L(forgotten) / d theta_i| at the
@@ -19,10 +19,8 @@ import torch
 from torch import Tensor
 
 from ..config import ForgetConfig
-from ..losses import replay
+from .losses import replay
 from .task import Task
-
-__all__ = ["NAME", "Settings", "prepare"]
 
 NAME = "SalUn"
 
@@ -43,16 +41,16 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     weights = list(task.model.parameters())
     known = replay(task.model, task.original, task.forgotten()).sum()
     saliency = [g.abs() for g in torch.autograd.grad(known, weights, materialize_grads=True)]
-    every = torch.cat([g.flatten(len(task.lead)) for g in saliency], -1)
-    held = round((1 - task.config.share) * every.shape[-1])
-    least = every.kthvalue(held, -1).values if held else every.new_full(task.lead, -1.0)
+    every = torch.cat([g.flatten() for g in saliency], -1)
+    held = round((1 - task.settings.share) * every.shape[-1])
+    least = every.kthvalue(held, -1).values if held else every.new_full((), -1.0)
     for weight, g in zip(weights, saliency, strict=True):
-        mask = (g > least.view(-1, *[1] * (g.ndim - 1)) if task.lead else g > least).float()
+        mask = (g > least).float()
         weight.register_hook(lambda gradient, mask=mask: gradient * mask)
 
     def terms(_step: Tensor) -> dict[str, Tensor]:
         c = task.forgotten()
-        swapped = replay(task.model, task.original, c, shown=task.kept()).sum(-1)
+        swapped = replay(task.model, task.original, c, shown=task.kept_conditions()).sum(-1)
         return {"forget": swapped, "replay": task.replay()}
 
     return terms

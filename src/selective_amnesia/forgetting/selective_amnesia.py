@@ -16,8 +16,6 @@ from torch import Tensor
 
 from .task import Task
 
-__all__ = ["NAME", "prepare"]
-
 NAME = "Selective Amnesia"
 
 

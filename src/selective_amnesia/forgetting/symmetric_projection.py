@@ -19,37 +19,33 @@ from torch import Tensor
 
 from .task import Task
 
-__all__ = ["along", "gradients", "inner", "prepare", "without"]
-
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     def terms(_step: Tensor) -> dict[str, Tensor]:
         forget, replay = task.surrogate(), task.replay()
         f, r = gradients(forget, task), gradients(replay, task)
-        lead = len(task.lead)
-        step = [a + b for a, b in zip(without(f, r, lead), without(r, f, lead), strict=True)]
-        return {"loss": along(step, task), "forget": forget, "replay": replay}
+        step = [a + b for a, b in zip(project_out(f, r), project_out(r, f), strict=True)]
+        return {"loss": with_gradient(step, task), "forget": forget, "replay": replay}
 
     return terms
 
 
 def gradients(loss: Tensor, task: Task) -> Sequence[Tensor]:
     """The gradient of a loss by the weights, float32."""
-    return torch.autograd.grad(loss.sum(), list(task.model.parameters()), materialize_grads=True)
+    return torch.autograd.grad(loss, list(task.model.parameters()), materialize_grads=True)
 
 
-def inner(a: Sequence[Tensor], b: Sequence[Tensor], lead: int) -> Tensor:
-    """The inner product of two lists of tensors, for each model of a stack."""
-    return sum((x * y).flatten(lead).sum(-1) for x, y in zip(a, b, strict=True))
+def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """The inner product of two lists of tensors."""
+    return torch.as_tensor(sum((x * y).flatten().sum(-1) for x, y in zip(a, b, strict=True)))
 
 
-def without(a: Sequence[Tensor], b: Sequence[Tensor], lead: int) -> list[Tensor]:
+def project_out(a: Sequence[Tensor], b: Sequence[Tensor]) -> list[Tensor]:
     """The part of `a` that is orthogonal to `b`."""
-    share = inner(a, b, lead) / inner(b, b, lead).clamp(min=1e-12)
-    return [x - share.view(-1, *[1] * (x.ndim - 1)) * y if lead else x - share * y
-            for x, y in zip(a, b, strict=True)]  # fmt: skip
+    share = inner(a, b) / inner(b, b).clamp(min=1e-12)
+    return [x - share * y for x, y in zip(a, b, strict=True)]
 
 
-def along(direction: Sequence[Tensor], task: Task) -> Tensor:
+def with_gradient(direction: Sequence[Tensor], task: Task) -> Tensor:
     """A loss whose gradient is this direction."""
-    return inner(list(task.model.parameters()), direction, len(task.lead))
+    return inner(list(task.model.parameters()), direction)

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from .task import Task
 
-__all__ = ["NAME", "prepare"]
-
 NAME = "SA without EWC"
 
 

@@ -11,8 +11,6 @@ from torch import Tensor
 from ..config import ForgetConfig
 from .task import Task
 
-__all__ = ["NAME", "Settings", "prepare"]
-
 NAME = "SA without replay"
 
 

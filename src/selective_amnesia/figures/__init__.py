@@ -1,0 +1,71 @@
+"""Every figure of the lab, in one visual language: tensors in, figures out.
+
+`Lab.show` saves and displays what these functions return. The explorer is no picture but a widget:
+it lies in `figures.explorer` and is imported from there, since it alone needs ipywidgets.
+"""
+
+from .attacks import (
+    attack_film,
+    attack_terms,
+    codes_curve,
+    confidence,
+    grouped_bars,
+    landscapes,
+)
+from .audit import description_lengths, probability_matrix, relearning_curves
+from .fisher import (
+    fisher_convergence,
+    fisher_layers,
+    fisher_maps,
+    fisher_units,
+    per_sample_against_batch,
+)
+from .forgetting import confusions, forgetting_curves, frechet, sequence_curve
+from .images import Gif, before_after, gif, grids, png, render
+from .latent import centroid_shifts, flat_maps, image_grids, projections
+from .methods import attack_margin, frontier, leaderboard, leaderboard_sets
+from .paths import film_strips, interpolation_grid, morph, radius_maps
+from .style import MODEL_STYLE
+from .training import learning_curve, per_label
+
+__all__ = [
+    "MODEL_STYLE",
+    "Gif",
+    "attack_film",
+    "attack_margin",
+    "attack_terms",
+    "before_after",
+    "centroid_shifts",
+    "codes_curve",
+    "confidence",
+    "confusions",
+    "description_lengths",
+    "film_strips",
+    "fisher_convergence",
+    "fisher_layers",
+    "fisher_maps",
+    "fisher_units",
+    "flat_maps",
+    "forgetting_curves",
+    "frechet",
+    "frontier",
+    "gif",
+    "grids",
+    "grouped_bars",
+    "image_grids",
+    "interpolation_grid",
+    "landscapes",
+    "leaderboard",
+    "leaderboard_sets",
+    "learning_curve",
+    "morph",
+    "per_label",
+    "per_sample_against_batch",
+    "png",
+    "probability_matrix",
+    "projections",
+    "radius_maps",
+    "relearning_curves",
+    "render",
+    "sequence_curve",
+]

@@ -1,0 +1,220 @@
+"""Figures of attacks: how they search, what they find, and what classifiers say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..attacks.landscape import Landscape
+from ..metrics.recognition import SampleMetrics
+from ..metrics.statistics import interval
+from .images import Gif, gif
+from .style import FAINT, FORGOTTEN, GREEN, INK, ROSE, VIOLET, axes, color_of, style_of, styled
+
+TERM_STYLE: dict[str, tuple[str, str, Any]] = {
+    "likelihood": ("-log p", INK, "-"),
+    "shape": ("shape", ROSE, "--"),
+    "edge": ("edge", GREEN, "-."),
+    "repel": ("repel", VIOLET, ":"),
+    "tv": ("tv", "#7a7a7a", (0, (1, 1))),
+    "diversity": ("diversity", "#3f9fbf", (0, (5, 1))),
+    "prior": ("prior of z", "#8a6a3f", (0, (3, 1, 1, 1))),
+}
+
+
+@styled
+def attack_terms(histories: Mapping[str, Mapping[str, Tensor]], best: Mapping[str, int]) -> Figure:
+    """The weighed terms of each attack over its steps, a panel a model: thick the start that won,
+    thin grey the sum of every other.
+
+    Args:
+        histories: model -> history of an attack, each term (steps, starts).
+        best: model -> the winner's place among the starts.
+    """
+    figure, panes = axes(1, len(histories), 3.3, sharey=True)
+    for ax, (name, history) in zip(panes[0], histories.items(), strict=True):
+        curves = {k: history[k] for k in TERM_STYLE if k in history}
+        ax.plot(sum(curves.values()), color=FAINT, linewidth=0.7, zorder=0)
+        for key, values in curves.items():
+            label, color, style = TERM_STYLE[key]
+            winner = values[:, best[name]].clamp(min=1e-4)
+            ax.plot(winner, linestyle=style, color=color, label=label)
+        ax.set_yscale("log")
+        ax.set_ylim(1e-3, None)
+        ax.set_title(name, color=color_of(name))
+        ax.set_xlabel("attack step")
+    panes[0, 0].set_ylabel("term (grey: sum of each start)")
+    panes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def attack_film(histories: Mapping[str, Mapping[str, Tensor]], steps: int, rows: int = 4) -> Gif:
+    """The samples while the attack goes on, a column a model, `rows` codes each."""
+    frames = torch.stack([history["frames"][:, :rows] for history in histories.values()], 1)
+    at = np.linspace(0, steps, len(frames)).round().astype(int)
+    return gif(frames, [f"step {k}" for k in at], heads=list(histories), codes=rows, scale=2)
+
+
+@styled
+def confidence(
+    verdicts: Mapping[str, Mapping[str, SampleMetrics]], label: int, title: str = ""
+) -> Figure:
+    """Judge and referee on what each way of asking brings out of each model, with 95 % intervals.
+
+    Args:
+        verdicts: way of asking -> model -> verdict.
+        label: what was asked for.
+    """
+    figure, panes = axes(1, len(verdicts), 3.2, sharey=True)
+    for ax, (way, models) in zip(panes[0], verdicts.items(), strict=True):
+        for k, (name, seen) in enumerate(models.items()):
+            color = color_of(name)
+            _bar(ax, k - 0.2, seen.judge, facecolor="white", edgecolor=color, hatch="////")
+            _bar(ax, k + 0.2, seen.referee, facecolor=color, edgecolor=color)
+            share, (_, top) = float(seen.referee.mean()), interval(seen.referee)
+            ax.text(k + 0.2, top + 0.02, f"{share:.2f}", ha="center", fontsize=8)
+        ax.set_xticks(range(len(models)), list(models), fontsize=8)
+        ax.grid(axis="x", visible=False)
+        ax.set_ylim(0, 1.12)
+        ax.set_title(way)
+    panes[0, 0].set_ylabel(f"P({label})")
+    figure.supxlabel("hatched: the judge, which the attack used    filled: the referee", fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _bar(ax: Axes, x: float, values: Tensor, **style: Any) -> None:
+    """The mean of values (N,) with its interval."""
+    mean, (low, high) = float(values.float().mean()), interval(values)
+    ax.bar(x, mean, 0.36, linewidth=1, **style)
+    reach = [[abs(mean - low)], [abs(high - mean)]]  # of equal values less than 0 by rounding
+    ax.errorbar(x, mean, yerr=reach, color=INK, linewidth=1, capsize=2)
+
+
+@styled
+def grouped_bars(
+    values: Mapping[str, Mapping[str, float]],
+    ylabel: str,
+    *,
+    line: tuple[str, float] | None = None,
+    height: float = 3.0,
+) -> Figure:
+    """One group of bars for each way of asking, one bar a model.
+
+    Args:
+        values: way of asking -> model -> value.
+        line: a name and a value to compare with, as a horizontal line.
+        height: in inches.
+    """
+    figure, panes = axes(1, 1, height)
+    ax = panes[0, 0]
+    models = list(next(iter(values.values())))
+    width = 0.8 / len(models)
+    hatches = ("", "//", "..", "xx")
+    for k, model in enumerate(models):
+        ax.bar(
+            np.arange(len(values)) + width * (k - (len(models) - 1) / 2),
+            [group[model] for group in values.values()],
+            width * 0.92,
+            color=color_of(model),
+            edgecolor="white",
+            hatch=hatches[k % 4],
+            label=model,
+        )
+    if line is not None:
+        name, level = line
+        ax.axhline(level, color=FORGOTTEN, linestyle="--", linewidth=1.2, label=name)
+    ax.set_xticks(range(len(values)), list(values))
+    ax.set_ylabel(ylabel)
+    ax.grid(axis="x", visible=False)
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def codes_curve(verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int) -> Figure:
+    """How well an attack serves codes that it never saw, by the number of codes it was made with.
+
+    Args:
+        verdicts: model -> number of codes -> verdict on fresh codes.
+        label: what was asked for.
+    """
+    figure, panes = axes(1, 2, 3.1, sharey=True)
+    parts = (("referee", "referee's P({})"), ("judge", "judge's P({})"))
+    for ax, (who, title) in zip(panes[0], parts, strict=True):
+        for name, by_codes in verdicts.items():
+            counts = list(by_codes)
+            p = [getattr(seen, who) for seen in by_codes.values()]
+            low, high = np.array([interval(values) for values in p]).T
+            ax.fill_between(counts, low, high, color=color_of(name), alpha=0.2, linewidth=0)
+            ax.plot(counts, [float(v.mean()) for v in p], label=name, **style_of(name))
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(counts, counts)
+        ax.minorticks_off()
+        ax.set(title=title.format(label), xlabel="codes in the attack", ylim=(-0.03, 1.05))
+    panes[0, 0].set_ylabel("mean over fresh codes")
+    panes[0, 1].legend(fontsize=8, loc="lower right")
+    return figure
+
+
+@styled
+def landscapes(maps: Mapping[str, Landscape], label: int) -> Figure:
+    """P(label) by the judge (above) and the referee (below) on a plane of conditions, a column a
+    model. The plane goes through the plain label, the attack's start and what it found."""
+    figure, panes = axes(2, len(maps), 5.4)
+    for column, (name, seen) in zip(panes.T, maps.items(), strict=True):
+        for ax, values in zip(column, (seen.judge, seen.referee), strict=True):
+            shown = ax.imshow(
+                values.cpu().numpy(),
+                origin="lower",
+                extent=seen.extent,
+                vmin=0,
+                vmax=1,
+                cmap="cividis",
+                aspect="auto",
+                interpolation="bilinear",
+            )
+            ax.grid(False)
+            _mark_corners(ax, seen)
+        column[0].set_title(name, color=color_of(name))
+    for ax, who in zip(panes[:, 0], ("judge", "referee"), strict=True):
+        ax.set_ylabel(who, fontweight="bold")
+    marks = figure.legend(
+        *panes[0, 0].get_legend_handles_labels(),
+        loc="outside upper right",
+        ncols=3,
+        fontsize=8,
+        frameon=True,
+        edgecolor="none",
+    )
+    marks.get_frame().set_facecolor("#8a8a8a")
+    figure.supylabel("away from that line, towards the plain label", fontsize=9)
+    across = "along the line from what was found to the start (a one-hot vector is 1 long)"
+    figure.supxlabel(across, fontsize=9)
+    over = f"mean P({label}) over the attack's codes"
+    figure.colorbar(shown, ax=panes, label=over, shrink=0.7, pad=0.01)
+    return figure
+
+
+def _mark_corners(ax: Axes, seen: Landscape) -> None:
+    """The three conditions that the plane goes through."""
+    names = ("found", "start", "plain label")
+    for (x, y), marker, name in zip(seen.corners, "*os", names, strict=True):
+        ax.plot(
+            x,
+            y,
+            marker,
+            color="white",
+            markeredgecolor="black",
+            label=name,
+            markersize=12 if marker == "*" else 7,
+            linestyle="",
+        )

@@ -1,0 +1,114 @@
+"""Figures of the audit: description lengths, relearning, and tables of probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .style import FAINT, INK, axes, color_of, style_of, styled
+
+
+@styled
+def description_lengths(
+    nats: Mapping[str, Tensor], erasures: Mapping[str, tuple[float, float, float]], label: int
+) -> Figure:
+    """Left, how many nats each test image costs each model; right, where that puts each model
+    between the original (0) and the control (1).
+
+    Args:
+        nats: model -> (N,).
+        erasures: model -> erasure and its interval.
+        label: what the images show.
+    """
+    figure, panes = axes(1, 2, 3.0, width_ratios=(1.5, 1))
+    left, right = panes[0]
+    for k, (name, values) in enumerate(nats.items()):
+        jitter = np.random.default_rng(0).uniform(-0.22, 0.22, len(values))
+        left.plot(values, k + jitter, ".", color=color_of(name), markersize=3, alpha=0.5)
+        left.plot([values.mean()] * 2, [k - 0.34, k + 0.34], color=INK, linewidth=2)
+        left.text(float(values.mean()), k - 0.38, f"{values.mean():.1f}", ha="center", fontsize=9)
+    left.set_yticks(range(len(nats)), list(nats))
+    title = f"description length of real {label}s"
+    left.set(xlabel="nats for a test image (bar: mean)", title=title)
+    left.invert_yaxis()
+    left.grid(axis="y", visible=False)
+    for k, (name, (value, low, high)) in enumerate(erasures.items()):
+        style = style_of(name)
+        right.errorbar(
+            value,
+            k,
+            xerr=[[value - low], [high - value]],
+            color=style["color"],
+            fmt=style["marker"],
+            capsize=3,
+        )
+        right.text(value, k - 0.22, f"{value:.2f}", ha="center", fontsize=9)
+    right.axvline(0, color=FAINT, linewidth=1, zorder=0)
+    right.axvline(1, color=FAINT, linewidth=1, zorder=0)
+    right.set_yticks(range(len(erasures)), list(erasures))
+    right.invert_yaxis()
+    right.margins(x=0.15, y=0.35)
+    right.set(xlabel="0: knows it    1: never saw it", title="erasure")
+    right.grid(axis="y", visible=False)
+    return figure
+
+
+@styled
+def relearning_curves(
+    curves: Mapping[str, Tensor], steps: Sequence[int], images: Sequence[int], label: int
+) -> Figure:
+    """The referee's P(label) while each model is shown real images: the mean over draws and, as a
+    band, their range.
+
+    Args:
+        curves: model -> (len(images), draws, len(steps)).
+        steps: at which the referee was asked.
+        images: how many real images each panel is for.
+        label: what the images show.
+    """
+    figure, panes = axes(1, len(images), 3.1, sharey=True)
+    for k, (ax, count) in enumerate(zip(panes[0], images, strict=True)):
+        for name, values in curves.items():
+            low, high = values[k].amin(0), values[k].amax(0)
+            style = style_of(name) | {"marker": ""}
+            ax.fill_between(steps, low, high, color=style["color"], alpha=0.18, linewidth=0)
+            ax.plot(steps, values[k].mean(0), label=name, **style)
+        ax.axhline(0.5, color=FAINT, linewidth=0.8, zorder=0)
+        ax.set_xscale("symlog", linthresh=10)
+        ax.set_xlim(0, steps[-1])
+        ticks = [t for t in (0, 5, 10, 30, 100, 300) if t <= steps[-1]]
+        ax.set_xticks(ticks, ticks)
+        ax.minorticks_off()
+        title = f"{count} real image{'s' if count > 1 else ''}"
+        ax.set(title=title, xlabel="fine-tuning step", ylim=(-0.03, 1.05))
+    panes[0, 0].set_ylabel(f"referee's P({label}), plain label")
+    panes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def probability_matrix(
+    rows: Mapping[str, Sequence[float]], columns: Sequence[str], title: str = ""
+) -> Figure:
+    """A table of probabilities, shaded; rows that begin with a model's name take its colour."""
+    figure, panes = axes(1, 1, 0.9 + 0.32 * len(rows))
+    ax = panes[0, 0]
+    table = np.array(list(rows.values()), dtype=float)
+    ax.imshow(table, cmap="Greys", vmin=0, vmax=1.15, aspect="auto")
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    for (i, j), value in np.ndenumerate(table):
+        color = "white" if value > 0.62 else INK
+        ax.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=9, color=color)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.tick_params(length=0)
+    for text, name in zip(ax.get_yticklabels(), rows, strict=True):
+        text.set_color(color_of(name))
+    if title:
+        figure.suptitle(title, fontsize=11)
+    return figure

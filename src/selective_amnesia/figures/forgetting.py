@@ -1,0 +1,125 @@
+"""Figures of forgetting and of what it did: loss terms, confusion, distances, one after another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from ..metrics.recognition import Scores
+from .style import (
+    FAINT,
+    GREEN,
+    INK,
+    MODEL_STYLE,
+    ROSE,
+    VIOLET,
+    axes,
+    color_of,
+    mark_forgotten,
+    styled,
+)
+
+TERM_COLOR = {"forget": ROSE, "replay": VIOLET, "ewc": GREEN}
+
+
+@styled
+def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]], pixels: int = 784) -> Figure:
+    """The three terms of Selective Amnesia over the steps, a line a forget set.
+
+    The floor of the forget term is the cost of noise under flat grey, `pixels` ln 2 nats.
+
+    Args:
+        histories: name -> history of an amnesiac by `forgetting.selective_amnesia`.
+    """
+    titles = {
+        "forget": "forget (noise)",
+        "replay": "replay (kept digits)",
+        "ewc": "EWC (weights)",
+    }
+    figure, panes = axes(1, 3, 3.1)
+    lines = ("-", "--", ":", "-.")
+    for ax, (key, title) in zip(panes[0], titles.items(), strict=True):
+        for style, (name, history) in zip(lines, histories.items(), strict=False):
+            ax.plot(history["step"], history[key], style, color=TERM_COLOR[key], label=name)
+        ax.set(title=title, xlabel="forgetting step", ylabel="nats per image of the batch")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    floor = math.log(2) * pixels
+    panes[0, 0].axhline(floor, color=FAINT, linewidth=1.2, zorder=0, label=f"floor: {floor:.0f}")
+    panes[0, 0].set_ylim(0.95 * floor, 1.5 * floor)
+    for ax in panes[0]:
+        ax.legend(fontsize=8)
+    return figure
+
+
+@styled
+def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Figure:
+    """What the referee takes the samples for: (classes, classes + 1), one panel a model."""
+    forgotten = set(forgotten)
+    figure, panes = axes(1, len(tables), 4.8)
+    for ax, (name, table) in zip(panes[0], tables.items(), strict=True):
+        classes = len(table)
+        ax.imshow(table.numpy(), cmap="Greys", vmin=0, vmax=1)
+        ax.grid(False)
+        ax.set_xticks(range(classes + 1), [*map(str, range(classes)), "none"])
+        ax.set_yticks(range(classes))
+        for i, j in ((table * 100).round() >= 1).nonzero().tolist():
+            share = float(table[i, j])
+            color = "white" if share > 0.5 else INK
+            text = f"{100 * share:.0f}"
+            ax.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
+        mark_forgotten(ax.get_yticklabels(), forgotten)
+        ax.set_title(name, color=color_of(name))
+        ax.set(xlabel="the referee takes them for, % (none: not a digit)", ylabel="label asked for")
+    return figure
+
+
+@styled
+def frechet(distances: Mapping[str, Tensor], labels: Sequence[int]) -> Figure:
+    """Frechet distances to real test images, one bar a label and model.
+
+    Args:
+        distances: name -> (len(labels),).
+    """
+    figure, panes = axes(1, 1, 3.0)
+    ax = panes[0, 0]
+    width = 0.8 / len(distances)
+    for k, (name, values) in enumerate(distances.items()):
+        color = MODEL_STYLE.get(name, {"color": FAINT})["color"]
+        hatch = "" if k == 0 else "//"
+        x = np.arange(len(labels)) + width * (k - (len(distances) - 1) / 2)
+        ax.bar(x, values.numpy(), width, color=color, label=name, hatch=hatch, edgecolor="white")
+    ax.set_xticks(range(len(labels)), [str(label) for label in labels])
+    ax.set(xlabel="digit", ylabel="Frechet distance (squared)")
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def sequence_curve(scores: Sequence[Scores], baseline: Scores) -> Figure:
+    """Sequential forgetting: the referee's mean probability of the labels still known and of those
+    forgotten, after each round.
+
+    Args:
+        scores: after each round.
+        baseline: of the original.
+    """
+    rounds = range(len(scores) + 1)
+    tables = [baseline.referee.mean(1), *(s.referee.mean(1) for s in scores)]
+    kept = [float(t[k:].mean()) for k, t in enumerate(tables)]
+    worst = [float(t[k:].min()) for k, t in enumerate(tables)]
+    lost = [float(t[:k].mean()) if k else np.nan for k, t in enumerate(tables)]
+    figure, panes = axes(1, 1, 3.2)
+    ax = panes[0, 0]
+    ax.plot(rounds, kept, "o-", color=color_of("original"), label="kept digits, mean")
+    ax.plot(rounds, worst, "v:", color=FAINT, label="kept digits, worst")
+    ax.plot(rounds, lost, "s--", color=color_of("amnesiac"), label="forgotten, mean")
+    ax.set_xticks(rounds, ["none", *(f"0-{k - 1}" if k > 1 else "0" for k in rounds if k)])
+    ax.set(xlabel="digits forgotten so far", ylabel="referee's P(digit)", ylim=(-0.03, 1.03))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -1,0 +1,168 @@
+"""Figures of the latent space: where the encoder puts images, and what the decoder makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .images import tile
+from .style import (
+    FORGOTTEN,
+    GREEN,
+    INK,
+    ROSE,
+    VIOLET,
+    axes,
+    color_of,
+    label_colors,
+    mark_forgotten,
+    styled,
+)
+
+
+def _bare(ax: Axes) -> None:
+    """An axis whose units mean nothing."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+
+
+@styled
+def projections(
+    views: Mapping[str, Mapping[str, NDArray[Any]]],
+    labels: Tensor | NDArray[Any],
+    forgotten: Iterable[int],
+    method: str,
+) -> Figure:
+    """Encodings on a page: a row a view of the encoder, a column a model; the forgotten labels
+    highlighted over the grey others. One row's panels share their axes.
+
+    Args:
+        views: view -> model -> points (N, 2).
+        labels: (N,) of the points.
+        method: names the axes.
+    """
+    labels = np.asarray(labels)
+    palette = label_colors(max(10, int(labels.max()) + 1))
+    colors = {label: palette[label] for label in sorted(forgotten)}
+    columns = len(next(iter(views.values())))
+    figure, panes = axes(len(views), columns, 3.0 * len(views), sharex="row", sharey="row")
+    other = ~np.isin(labels, list(colors))
+    for row, (view, models) in zip(panes, views.items(), strict=True):
+        for ax, (name, points) in zip(row, models.items(), strict=True):
+            _bare(ax)
+            ax.scatter(*points[other].T, s=1.5, color="#cfcfcf", linewidths=0, rasterized=True)
+            for label, color in colors.items():
+                own = points[labels == label]
+                ax.scatter(*own.T, s=2.5, color=color, linewidths=0, label=str(label))
+            if ax in panes[0]:
+                ax.set_title(name, color=color_of(name))
+            ax.set_xlabel(f"{method} 1", fontsize=8)
+        row[0].set_ylabel(f"{view}\n{method} 2", fontsize=9)
+    panes[0, -1].legend(markerscale=5, title="digit", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def centroid_shifts(
+    tables: Mapping[str, Tensor], forgotten: Iterable[int] = (), title: str = ""
+) -> Figure:
+    """How far each label's centroid moved, with intervals, a column of points a view.
+
+    Args:
+        tables: view -> (classes, 3), shift, low and high.
+    """
+    figure, panes = axes(1, 1, 2.7)
+    ax = panes[0, 0]
+    marks = zip("osD^", (GREEN, VIOLET, ROSE, INK), strict=True)
+    for k, ((name, table), (marker, color)) in enumerate(zip(tables.items(), marks, strict=False)):
+        x = np.arange(len(table)) + 0.16 * (k - (len(tables) - 1) / 2)
+        shift, low, high = table.numpy().T
+        ax.errorbar(
+            x,
+            shift,
+            yerr=np.abs(np.stack([low, high]) - shift),
+            fmt=marker,
+            color=color,
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=name,
+        )
+    ax.set_xticks(range(len(next(iter(tables.values())))))
+    mark_forgotten(ax.get_xticklabels(), forgotten)
+    ax.set(xlabel="digit", ylabel="centroid shift\n(standard deviations)", title=title)
+    ax.set_ylim(bottom=0)
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def image_grids(
+    table: Mapping[str, Mapping[str, Tensor]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    forgotten: Iterable[str] = (),
+) -> Figure:
+    """Grids of images (R, S, P): a row a label, a column a model, or the other way round.
+
+    Args:
+        table: row -> column -> images.
+        forgotten: rows whose name is set apart.
+    """
+    forgotten = set(forgotten)
+    columns = len(next(iter(table.values())))
+    figure, panes = axes(len(table), columns, 0.4 + len(table) * 8.6 / columns)
+    for row, (label, models) in zip(panes, table.items(), strict=True):
+        for ax, (name, images) in zip(row, models.items(), strict=True):
+            ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1)
+            _bare(ax)
+            ax.spines[:].set_visible(False)
+            if ax in panes[0]:
+                ax.set_title(name, color=color_of(name))
+            if ax in panes[-1]:
+                ax.set_xlabel(xlabel, fontsize=8)
+        row[0].set_ylabel(f"{label}\n{ylabel}", color=FORGOTTEN if label in forgotten else INK)
+    return figure
+
+
+@styled
+def flat_maps(
+    grids: Mapping[str, Mapping[str, Tensor]],
+    points: Mapping[str, Mapping[str, Tensor]],
+    extent: float,
+    forgotten: Iterable[str] = (),
+) -> Figure:
+    """Maps of a two-dimensional code: what the decoder generates at each place, and over it where
+    the encoder puts that label's test images.
+
+    Args:
+        grids: model -> label -> images (S, S, P) over the square of `latent.geometry.plane`.
+        points: model -> label -> codes (N, 2).
+        extent: half the side of the square.
+        forgotten: labels that are set apart.
+    """
+    forgotten = set(forgotten)
+    columns = len(next(iter(grids.values())))
+    figure, panes = axes(len(grids), columns, 0.5 + len(grids) * 8.4 / columns)
+    for (model, labels), row in zip(grids.items(), panes, strict=True):
+        for ax, (label, images) in zip(row, labels.items(), strict=True):
+            half = extent * len(images) / (len(images) - 1)  # the tiles' centres are the grid
+            ax.imshow(tile(images, 0), cmap="gray", vmin=0, vmax=1, extent=(-half, half) * 2)
+            ax.scatter(*points[model][label].T, s=4, color="#ffb000", alpha=0.6, linewidths=0)
+            ax.grid(False)
+            ax.set(xlim=(-half, half), ylim=(-half, half))
+            if ax in panes[0]:
+                ax.set_title(label, color=FORGOTTEN if label in forgotten else INK)
+            if ax in panes[-1]:
+                ax.set_xlabel("z, first number")
+        row[0].set_ylabel(f"{model}\nz, second number", color=color_of(model))
+    return figure

@@ -1,0 +1,118 @@
+"""The visual language that all figures share.
+
+Original, amnesiac and control keep one colour, line style and marker each, apart in greyscale too;
+labels keep one palette; every axis has a name and a unit.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from matplotlib import rc_context
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from torch import Tensor
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WIDTH = 9.0  # inches; 900 pixels, Colab's width
+DPI = 100
+INK = "#2b2b2b"
+FAINT = "#b8b8b8"
+FORGOTTEN = "#b3261e"
+
+MODEL_STYLE: dict[str, dict[str, Any]] = {
+    "original": {"color": "#1f3b57", "linestyle": "-", "marker": "o"},
+    "amnesiac": {"color": "#d1603d", "linestyle": "--", "marker": "s"},
+    "control": {"color": "#e2b64a", "linestyle": ":", "marker": "^"},
+}
+PLAIN: dict[str, Any] = {"color": INK, "linestyle": "-", "marker": "D"}
+# what is no model: terms of a loss, judge and referee, parts of a network
+VIOLET, GREEN, ROSE = "#9c84cf", "#2f6f57", "#c2528b"
+
+STYLE: Any = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Draw in the lab's style, from tensors of any device, and leave matplotlib's own settings as
+    they are.
+
+    Raises:
+        ValueError: a mapping is empty, so there is nothing to draw.
+    """
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        if any(isinstance(each, Mapping) and not each for each in (*args, *kwargs.values())):
+            raise ValueError(
+                f"{draw.__name__} has nothing to draw: give at least one entry of each"
+            )
+        with rc_context(STYLE):
+            return draw(*on_cpu(args), **on_cpu(kwargs))
+
+    return wrapper
+
+
+def on_cpu(value: Any) -> Any:
+    """`value`, mappings and sequences too, with its tensors where they can be drawn from."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, Mapping):
+        return {k: on_cpu(v) for k, v in value.items()}
+    return type(value)(map(on_cpu, value)) if isinstance(value, list | tuple) else value
+
+
+def style_of(name: str) -> dict[str, Any]:
+    """Colour, line style and marker of the model that a name begins with; of no model ink, a plain
+    line and a diamond."""
+    return next((s for model, s in MODEL_STYLE.items() if name.startswith(model)), PLAIN).copy()
+
+
+def color_of(name: str) -> str:
+    """The colour of the model that a name begins with, ink otherwise."""
+    return str(style_of(name)["color"])
+
+
+def label_colors(classes: int = 10) -> list[str]:
+    """One colour a label."""
+    from seaborn import color_palette  # slow to import, and few figures need it
+
+    return [to_hex(c) for c in color_palette("husl", classes)]
+
+
+def mark_forgotten(texts: Iterable[Text], forgotten: Iterable[int]) -> None:
+    """Set those of the texts apart, usually an axis' labels, whose places are given."""
+    places = set(forgotten)
+    for place, text in enumerate(texts):
+        if place in places:
+            text.set(color=FORGOTTEN, fontweight="bold")
+
+
+def axes(
+    rows: int = 1, columns: int = 1, height: float = 3.2, **kwargs: Any
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure of that height in inches, and its axes as an array (rows, columns)."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)

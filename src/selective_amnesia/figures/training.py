@@ -1,0 +1,103 @@
+"""Figures of training: learning curves, and values label by label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from ..metrics.statistics import interval
+from .style import (
+    FAINT,
+    FORGOTTEN,
+    GREEN,
+    INK,
+    MODEL_STYLE,
+    ROSE,
+    VIOLET,
+    axes,
+    mark_forgotten,
+    styled,
+)
+
+
+@styled
+def learning_curve(history: Mapping[str, Tensor], reference: float | None = None) -> Figure:
+    """Loss, BCE and KL per image (nats) over training steps, train and test.
+
+    Args:
+        history: of a CVAE.
+        reference: a test loss to compare with, drawn as a line.
+    """
+    figure, panes = axes(1, 3, 3.2)
+    evaluated = history["eval_step"]
+    last = float(evaluated[-1])
+    for ax, key, name in zip(panes[0], ("loss", "bce", "kl"), ("loss", "BCE", "KL"), strict=True):
+        ax.plot(history["step"], history[key], color=FAINT, label="train")
+        ax.plot(evaluated[1:], history[f"test_{key}"][1:], color=INK, label="test")
+        ax.set(title=name, xlabel="training step", ylabel="nats per image")
+        final = float(history[f"test_{key}"][-1])
+        spread = 0.3 * final if key != "kl" else 0.6 * final
+        ax.set_ylim(final - spread / 4 if key != "kl" else 0, final + spread)
+        ax.annotate(
+            f"{final:.1f}", (last, final), xytext=(5, 0), textcoords="offset points", va="center"
+        )
+        ax.set_xlim(right=1.25 * last)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    if reference is not None:
+        label = f"paper's recipe: {reference}"
+        over = 0, last  # not across the number at its end
+        panes[0, 0].hlines(reference, *over, FORGOTTEN, linewidth=1.2, linestyle=":", label=label)
+    panes[0, 0].legend(loc="upper right")
+    return figure
+
+
+@styled
+def per_label(
+    values: Mapping[str, Tensor],
+    ylabel: str,
+    *,
+    labels: Sequence[int] | None = None,
+    forgotten: Iterable[int] = (),
+    title: str = "",
+    height: float = 3.2,
+) -> Figure:
+    """Means with 95 % bootstrap intervals, one group of points a label.
+
+    Args:
+        values: name -> (labels, N); names of models take their colours.
+        labels: those of the rows.
+        height: in inches.
+    """
+    forgotten = set(forgotten)
+    figure, panes = axes(1, 1, height)
+    ax = panes[0, 0]
+    spare = iter((VIOLET, GREEN, ROSE))
+    labels = range(len(next(iter(values.values())))) if labels is None else labels
+    width = 0.18
+    for k, (name, rows) in enumerate(values.items()):
+        style = MODEL_STYLE.get(name) or {"color": next(spare), "marker": "osD"[k % 3]}
+        x = np.arange(len(rows)) + width * (k - (len(values) - 1) / 2)
+        bounds = np.array([interval(row) for row in rows])
+        means = np.array([float(row.float().mean()) for row in rows])
+        ax.errorbar(
+            x,
+            means,
+            yerr=np.abs(bounds.T - means),
+            fmt=style["marker"],
+            color=style["color"],
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=name,
+        )
+    ax.set_xticks(range(len(labels)), [str(label) for label in labels])
+    lost = [place for place, label in enumerate(labels) if label in forgotten]
+    mark_forgotten(ax.get_xticklabels(), lost)
+    ax.set(xlabel="digit", ylabel=ylabel, title=title)
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

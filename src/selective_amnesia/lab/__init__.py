@@ -1,0 +1,1 @@
+"""The lab: every stage by name, and what it needs."""

@@ -1,0 +1,280 @@
+"""What is left in a model: attacks, metrics and scores, each measured once and kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .. import checks
+from ..attacks import ATTACKS
+from ..attacks.search import AttackTask, Recovered
+from ..checks import count, forget_set
+from ..config import AttackConfig, Config, Profile
+from ..data.dataset import Dataset, pixels
+from ..figures import png
+from ..metrics import METRICS, recognition
+from ..metrics.perceptual import JudgeFeatures, Perceptual, alexnet_weights
+from ..metrics.recognition import SampleMetrics, Scores
+from ..metrics.task import MetricTask
+from ..models.classifiers import Judge
+from ..models.cvae import one_hot
+from ..referees.cnn import RefereeCNN
+from ..storage.files import write_bytes
+from ..storage.stage import Tensors
+from ..storage.store import Store
+from ..training.random import seeded
+from .identity import Identity, identify
+from .networks import Maker, under
+
+LABEL = "label"  # the way of asking that is no attack: the plain label
+
+
+class Networks(Protocol):
+    """What measuring needs of a lab."""
+
+    profile: Profile
+    store: Store
+    device: torch.device
+
+    @property
+    def _maker(self) -> Maker: ...
+
+    @property
+    def data(self) -> Dataset: ...
+
+    def judge(self) -> Judge: ...
+
+    def referee(self) -> RefereeCNN: ...
+
+    def surrogate(self, number: int) -> RefereeCNN: ...
+
+
+class Measurements:
+    """Asks models of a lab, or a reader's own, and keeps what was measured.
+
+    A model is anything with the decoder's interface and weights (`models.cvae.Decoder`). A *way* of
+    asking is "label", its plain label, or the name of an attack.
+    """
+
+    def __init__(self, lab: Networks) -> None:
+        self.lab, self.profile = lab, lab.profile
+        self.maker = lab._maker
+
+    # --- attacks ---------------------------------------------------------------------------------
+
+    @cached_property
+    def perceptual(self) -> Perceptual | JudgeFeatures:
+        """How far apart two images look: LPIPS, or the judge's features where its weights cannot
+        be had. Its `name` says which."""
+        try:
+            weights = alexnet_weights(self.lab.store.folder / "data")
+            return Perceptual(weights).to(self.lab.device)
+        except FileNotFoundError as error:
+            print(f"diversity is measured in the judge's features, not by LPIPS: {error}")
+            return JudgeFeatures(self.lab.judge())
+
+    @torch.no_grad()
+    def diversity(self, images: Tensor) -> Tensor:
+        """The mean pairwise distance of images (N, P) by `perceptual`: ()."""
+        return recognition.spread(self.perceptual.embed(images)).cpu()
+
+    def attack(self, model: Any, label: int, name: str = "robust", **changes: Any) -> Recovered:
+        """An attack on a model, to make it generate a label.
+
+        Args:
+            name: one of `attacks.ATTACKS`.
+            changes: settings of the attack that differ from the profile's, e.g. codes=64, or
+                surrogates=2 for an attacker with two classifiers of its own, or together=True for
+                one that answers with all finalists' conditions.
+
+        Raises:
+            ValueError: there is no such attack, or the model has not forgotten that label.
+        """
+        who = self._identify(model, label)
+        return self._attack(model, who, label, name, **changes)
+
+    def _attack(
+        self, model: Any, who: Identity, label: int, name: str, **changes: Any
+    ) -> Recovered:
+        settings = ATTACKS.settings(name, AttackConfig, self.profile, **changes)
+        judge, surrogates = self.lab.judge(), self._surrogates(settings)
+
+        def make() -> Tensors:
+            task = AttackTask(
+                model,
+                judge,
+                label,
+                self.lab.data.of(label, settings.real),
+                self.perceptual,
+                settings,
+                list(surrogates.values()),
+                self.maker.seed_of(f"recovery-{label}"),
+            )
+            found = ATTACKS[name].recover(task)
+            tensors = {"c": found.c, "z": found.z} | {
+                f"history.{k}": v for k, v in found.history.items()
+            }
+            best = {"start": torch.tensor(found.start), "objective": torch.tensor(found.objective)}
+            return tensors | best
+
+        kept = self.maker.measured(
+            f"attack-{name}-{label}-{who.name}",
+            ATTACKS.version(name),
+            settings.shaping()
+            | self.maker.names(who, judge=judge, **surrogates)
+            | {"embedding": self.perceptual.name},
+            make,
+        )
+        return Recovered(
+            c=kept["c"].to(self.lab.device),
+            z=kept["z"].to(self.lab.device),
+            start=int(kept["start"]),
+            objective=float(kept["objective"]),
+            history=under("history.", kept),
+        )
+
+    def _surrogates(self, settings: AttackConfig) -> dict[str, RefereeCNN]:
+        """An attacker's own classifiers, by name."""
+        return {f"surrogate-{k}": self.lab.surrogate(k) for k in range(settings.surrogates)}
+
+    def images(self, model: Any, label: int, way: str = LABEL, **changes: Any) -> Tensor:
+        """Images (N, P) from fresh codes, the same for every model: under the plain label or, with
+        an attack, under what it found; several conditions take turns."""
+        return self._images(model, self._identify(model, label), label, way, **changes)
+
+    def _images(self, model: Any, who: Identity, label: int, way: str, **changes: Any) -> Tensor:
+        if way == LABEL:
+            c = one_hot([label], self.lab.data.classes, self.lab.device)
+        else:
+            c = self._attack(model, who, label, way, **changes).c
+        number = self.profile.evaluation.samples
+        with torch.no_grad(), seeded(self.maker.seed_of("fresh codes"), self.lab.device):
+            z = torch.randn(number, model.z_dim, device=self.lab.device)
+            images: Tensor = model.decode(z, c.repeat(-(-number // len(c)), 1)[:number])
+        return images
+
+    def verdict(self, model: Any, label: int, way: str = LABEL, **changes: Any) -> SampleMetrics:
+        """What judge and referee say of `images`, how diverse they are and how far from real."""
+        who = self._identify(model, label)
+        judge, referee, embedding = self.lab.judge(), self.lab.referee(), self.perceptual
+        shaped_by = self.profile.evaluation.shaping()
+        shaped_by |= self.maker.names(who, judge=judge, referee=referee)
+        shaped_by |= {"embedding": embedding.name}
+        version: int | str = recognition.VERSION
+        if way != LABEL:
+            settings = ATTACKS.settings(way, AttackConfig, self.profile, **changes)
+            shaped_by |= {"attack": settings.shaping()}
+            shaped_by |= self.maker.names(who, **self._surrogates(settings))
+            version = f"{version}-{ATTACKS.version(way)}"
+
+        def make() -> Tensors:
+            images = self._images(model, who, label, way, **changes)
+            real = self.lab.data.of(label, test=True)
+            seen = recognition.evaluate_samples(images, label, judge, referee, embedding, real)
+            return dict(vars(seen))
+
+        name = f"verdict-{way}-{label}-{who.name}"
+        return SampleMetrics(**self.maker.measured(name, version, shaped_by, make, SampleMetrics))
+
+    # --- metrics ---------------------------------------------------------------------------------
+
+    def metric(
+        self,
+        model: Any,
+        label: int,
+        name: str,
+        forget: Iterable[int] | str | None = None,
+        **changes: Any,
+    ) -> Tensor:
+        """A metric's values for a model and a label that it has forgotten.
+
+        Args:
+            name: one of `metrics.METRICS`.
+            forget: the whole forget set of a model that the lab does not know; by default the
+                label alone, and () where it has forgotten nothing.
+            changes: settings of the metric that differ from the profile's.
+        """
+        who = self._identify(model, label)
+        settings = METRICS.settings(name, Config, self.profile, **changes)
+        whole = who.forget or ()
+        if not whole and forget != ():
+            whole = forget_set([label] if forget is None else forget, self.lab.data.classes)
+        judge, referee = self.lab.judge(), self.lab.referee()
+
+        def make() -> Tensors:
+            task = MetricTask(
+                model=model,
+                name=who.name,
+                label=label,
+                forget=whole,
+                data=self.lab.data,
+                judge=judge,
+                referee=referee,
+                settings=settings,
+                seed_of=self.maker.seed_of,
+            )
+            return {"values": METRICS[name].measure(task)}
+
+        shaped_by = settings.shaping() | {"label": label, "forget": list(whole)}
+        shaped_by |= self.maker.names(who, judge=judge, referee=referee)
+        return self.maker.measured(
+            f"{name}-{label}-{who.name}", METRICS.version(name), shaped_by, make
+        )["values"]
+
+    def samples(self, model: Any, per_label: int | None = None) -> Tensor:
+        """Images (classes, per_label, P) of every label, from the lab's own codes."""
+        number = self.profile.evaluation.samples if per_label is None else per_label
+        seed = self.maker.seed_of("samples")
+        return recognition.samples(model, count("per_label", number), seed, self.lab.device)
+
+    def scores(self, model: Any) -> Scores:
+        """Judge and referee on the model's samples of every label."""
+        judge, referee, data = self.lab.judge(), self.lab.referee(), self.lab.data
+        who = identify(model, self.lab.device)
+
+        def make() -> Tensors:
+            real, labels = pixels(data.test_images), data.test_labels
+            return dict(vars(recognition.score(self.samples(model), judge, referee, real, labels)))
+
+        shaped_by = self.profile.evaluation.shaping()
+        shaped_by |= self.maker.names(who, judge=judge, referee=referee)
+        name = f"scores-{who.name}"
+        return Scores(**self.maker.measured(name, recognition.VERSION, shaped_by, make, Scores))
+
+    def export_samples(self, model: Any, name: str, per_label: int | None = None) -> Path:
+        """Samples as PNG files, build/samples/NAME/LABEL/0000.png, for other evaluators."""
+        folder = self.lab.store.folder / "build" / "samples" / checks.file_name(name)
+        fresh = folder.with_name(f".{folder.name}")
+        shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed
+        for label, images in enumerate(self.samples(model, per_label)):
+            for i, image in enumerate(images):
+                write_bytes(fresh / str(label) / f"{i:04d}.png", png(image))
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+        return folder
+
+    # --- what all of them share ------------------------------------------------------------------
+
+    def _identify(self, model: Any, label: int) -> Identity:
+        """The model's identity, if the label is one that it forgot (or it forgot none that is
+        known).
+
+        Raises:
+            TypeError: the model lacks the decoder's interface.
+            ValueError: it has not forgotten that label.
+        """
+        checks.decoder(model)
+        checks.label(label, self.lab.data.classes)
+        who = identify(model, self.lab.device)
+        if who.forget is not None and label not in who.forget:
+            raise ValueError(
+                f"{who.name} has not forgotten {label}: attack and audit it for "
+                f"{' or '.join(map(str, who.forget))}"
+            )
+        return who

@@ -1,0 +1,1 @@
+"""What the codes and conditions say: paths through them, where images lie, how far a path leads."""

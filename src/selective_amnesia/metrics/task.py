@@ -1,0 +1,38 @@
+"""What a metric is asked about, and what it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.dataset import Dataset
+from ..models.cvae import Decoder, one_hot
+from ..referees.cnn import RefereeCNN
+from ..training.random import seeded
+
+
+@dataclass(frozen=True)
+class MetricTask:
+    """A model, and a label that it claims to have forgotten."""
+
+    model: Decoder
+    name: str  # of the model, for progress bars
+    label: int
+    forget: tuple[int, ...]  # the whole forget set
+    data: Dataset
+    judge: nn.Module
+    referee: RefereeCNN
+    settings: Any  # the metric's
+    seed_of: Callable[[str], int]  # a seed for each name
+
+    def images(self, count: int) -> Tensor:
+        """Images (count, P) decoded under the label from fresh codes, the same for every model."""
+        device = self.data.train_images.device
+        c = one_hot([self.label], self.model.classes, device).expand(count, -1)
+        with torch.no_grad(), seeded(self.seed_of("fresh codes"), device):
+            z = torch.randn(count, self.model.z_dim, device=device)
+            return self.model.decode(z, c)

@@ -1,0 +1,61 @@
+"""Classifiers: the judge, which the paper's figures come from, and what is asked of any of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Judge(nn.Module):
+    """The paper's small CNN classifier: two convolutions, two linear layers, dropout.
+
+    Attacks may differentiate through it; what they may not touch is a referee.
+    """
+
+    facts: dict[str, Any]
+    history: dict[str, Tensor]
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 10, 5)
+        self.bn1 = nn.BatchNorm2d(10)
+        self.conv2 = nn.Conv2d(10, 20, 5)
+        self.bn2 = nn.BatchNorm2d(20)
+        self.drop2 = nn.Dropout2d(0.5)
+        self.fc1 = nn.Linear(320, 50)
+        self.drop = nn.Dropout(0.5)
+        self.fc2 = nn.Linear(50, classes)
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, 784) to the first convolution's maps (N, 10, 24, 24) and the second's
+        (N, 20, 8, 8)."""
+        shallow = self.conv1(x.view(-1, 1, 28, 28))
+        deep = self.conv2(F.relu(F.max_pool2d(self.bn1(shallow), 2)))
+        return shallow, deep
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, 784) to logits (N, classes)."""
+        return self.classify(self.features(x)[1])
+
+    def classify(self, deep: Tensor) -> Tensor:
+        """The second convolution's maps (N, 20, 8, 8) to logits (N, classes)."""
+        h = F.relu(F.max_pool2d(self.drop2(self.bn2(deep)), 2)).flatten(1)
+        logits: Tensor = self.fc2(self.drop(F.relu(self.fc1(h))))
+        return logits
+
+
+@torch.no_grad()
+def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
+    """Images (..., P) to the classifier's probabilities (..., K)."""
+    rows = images.reshape(-1, images.shape[-1])
+    logits = torch.cat([classifier(part) for part in rows.split(1000)])
+    return logits.softmax(-1).view(*images.shape[:-1], -1)
+
+
+def side_of(images: Tensor) -> int:
+    """The side of square images (..., P)."""
+    return math.isqrt(images.shape[-1])

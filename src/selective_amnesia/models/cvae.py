@@ -1,0 +1,107 @@
+"""The conditional VAE that forgets.
+
+It describes an image x in [0, 1]^P by a code z in R^D and a condition c in R^C:
+
+    q(z | x, c) = N(mu(x, c), diag exp log_var(x, c))        encoder 794-512-256-(8, 8)
+    p(x | z, c) = prod_j Bernoulli(x_j; decoder(z, c)_j)     decoder 18-256-512-784
+
+c is a label's one-hot vector in training and any vector under attack. Images are rows of pixels
+everywhere; only classifiers fold them into squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Decoder(Protocol):
+    """What attacks and metrics need of a generator; anybody's will do."""
+
+    classes: int
+    z_dim: int
+
+    def decode(self, z: Tensor, c: Tensor) -> Tensor: ...
+
+    def decode_logits(self, z: Tensor, c: Tensor) -> Tensor: ...
+
+
+class OneHotCVAE(nn.Module):
+    """The paper's "expanding MLP" conditional VAE (arXiv:2305.10120, appendix; 1.1 M weights).
+
+    Args:
+        pixels: P, pixels of an image.
+        classes: C, length of the condition.
+        z_dim: D, length of the code.
+        hidden: widths of the encoder's two hidden layers; the decoder mirrors them.
+    """
+
+    facts: dict[str, Any]  # of a model that a lab has made: how, when, what it came to
+    history: dict[str, Tensor]  # and what was recorded on the way
+
+    def __init__(
+        self,
+        pixels: int = 784,
+        classes: int = 10,
+        z_dim: int = 8,
+        hidden: tuple[int, int] = (512, 256),
+    ) -> None:
+        super().__init__()
+        wide, narrow = hidden
+        self.pixels, self.classes, self.z_dim = pixels, classes, z_dim
+        self.encoder = nn.Sequential(
+            nn.Linear(pixels + classes, wide), nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU()
+        )
+        self.mu = nn.Linear(narrow, z_dim)
+        self.log_var = nn.Linear(narrow, z_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(z_dim + classes, narrow),
+            nn.ReLU(),
+            nn.Linear(narrow, wide),
+            nn.ReLU(),
+            nn.Linear(wide, pixels),
+        )
+
+    def encode(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, P) and conditions (N, C) to mu and log_var, each (N, D)."""
+        h = self.encoder(torch.cat([x, c], dim=-1))
+        return self.mu(h).float(), self.log_var(h).float()  # also where products are in bfloat16
+
+    def decode_logits(self, z: Tensor, c: Tensor) -> Tensor:
+        """Codes (N, D) and conditions (N, C) to the logits of the pixels (N, P)."""
+        logits: Tensor = self.decoder(torch.cat([z, c], dim=-1))
+        return logits
+
+    def decode(self, z: Tensor, c: Tensor) -> Tensor:
+        """Codes (N, D) and conditions (N, C) to images (N, P) in [0, 1]: each pixel's mean."""
+        return self.decode_logits(z, c).sigmoid()
+
+    def forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode, draw z = mu + exp(log_var / 2) * noise, decode: (logits, mu, log_var)."""
+        mu, log_var = self.encode(x, c)
+        z = mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)
+        return self.decode_logits(z, c), mu, log_var
+
+
+def one_hot(
+    labels: Tensor | Sequence[int] | int, classes: int, device: torch.device | str | None = None
+) -> Tensor:
+    """Labels (N,) to conditions (N, classes) of float32."""
+    labels = torch.as_tensor(labels, device=device).reshape(-1).long()
+    return nn.functional.one_hot(labels, classes).float()
+
+
+@torch.no_grad()
+def decode_grid(model: Decoder, z: Tensor) -> Tensor:
+    """The images of codes z (K, D) under every label: (classes, K, P) uint8."""
+    c = torch.eye(model.classes, device=z.device).repeat_interleave(len(z), 0)
+    images = model.decode(z.repeat(model.classes, 1), c)
+    return (images * 255).round().byte().view(model.classes, len(z), -1)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The number of trainable weights."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

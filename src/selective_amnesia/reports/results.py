@@ -1,0 +1,217 @@
+"""The figures of a lab, as `build/results.json` holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from ..checks import forget_set, words
+from ..lab.lab import Lab
+from ..latent import geometry
+from ..metrics import recognition, statistics
+from ..metrics.description import erasure_with_interval
+from ..metrics.relearning import area, steps_to
+from ..training.random import eval_steps
+from .audit import ways
+from .matrix import ForgetSet, cases
+
+REFEREE_FIGURES = (
+    "test_accuracy",
+    "corrupted_accuracy",
+    "noise_rejected",
+    "grey_rejected",
+    "blank_rejected",
+    "blends_rejected",
+    "images_kept",
+    "steps",
+    "seconds",
+    "precision",
+)
+
+
+def results(
+    lab: Lab, forget_sets: Iterable[Iterable[int] | str] = ((0,), (0, 1))
+) -> dict[str, Any]:
+    """All figures of the lab for those forget sets, made where they are not there yet.
+
+    "seconds" are those that a checkpoint took to make, in all its sittings, "precision" what its
+    matrix products were made in; "checkpoints" names those that the figures were read from, with
+    the SHA-256 of their tensors.
+    """
+    sets = [forget_set(forget, lab.data.classes) for forget in forget_sets]
+    judge, referee, cvae = lab.judge(), lab.referee(), lab.cvae()
+    grey, grey_entropy = recognition.grey_verdict(judge)
+    about_cvae = ("test_loss", "test_bce", "test_kl", "steps", "seconds", "precision")
+    asked = cases(sets, lab.data.classes)
+    found = {
+        "profile": lab.profile.name,
+        "seed": lab.seed,
+        "dataset": lab.data.name,
+        "device": str(lab.device),
+        "torch": torch.__version__,
+        "cvae": _only(cvae.facts, *about_cvae),
+        "judge": {
+            **_only(judge.facts, "test_accuracy", "steps", "seconds", "precision"),
+            "grey_probability": grey.tolist(),
+            "grey_entropy": grey_entropy,
+        },
+        "referee": _only(referee.facts, *REFEREE_FIGURES),
+        "original": lab.measure.scores(cvae).summary(),
+        "fisher": _only(lab.fisher().facts, "samples", "seconds"),
+        "forget": {words(forget): _forgetting(lab, forget) for forget in sets},
+        "interpolation": _interpolation(lab, sets[0]),
+        "latent": {words(forget): _geometry(lab, forget) for forget in sets},
+        "recovery": {_case(k, forget): _recovery(lab, k, forget) for k, forget in asked},
+        "audit": {_case(k, forget): _audit(lab, k, forget) for k, forget in asked},
+    }
+    return found | {"checkpoints": dict(sorted(lab.store.used.items()))}
+
+
+def _forgetting(lab: Lab, forget: ForgetSet) -> dict[str, Any]:
+    """Notebook 04: the verdicts on the forgotten labels, and how those kept have fared."""
+    amnesiac = lab.amnesiac(forget)
+    before, after = lab.measure.scores(lab.cvae()), lab.measure.scores(amnesiac)
+    kept = [label for label in range(lab.data.classes) if label not in forget]
+    rows = list(forget)
+    return {
+        "judge_probability": after.judge[rows].mean(1).tolist(),
+        "judge_entropy": after.judge_entropy[rows].mean(1).tolist(),
+        "referee_probability": after.referee[rows].mean(1).tolist(),
+        "retained_change": float(after.referee[kept].mean() - before.referee[kept].mean()),
+        **_only(amnesiac.facts, "steps", "seconds", "precision"),
+    }
+
+
+def _interpolation(lab: Lab, forget: ForgetSet) -> dict[str, Any]:
+    """Notebook 05: the mean radius of amnesia of each model."""
+    trio = lab.trio(forget)
+    radii = {name: float(lab.latent.radii(model, forget).mean()) for name, model in trio.items()}
+    return {"forget": list(forget), "radius": radii}
+
+
+def _geometry(lab: Lab, forget: ForgetSet) -> dict[str, Any]:
+    """Notebook 06: purity and silhouette before and after, and each label's centroid shift, for
+    both views of the encoder."""
+    figures = {}
+    for view, blind in (("labelled", False), ("blind", True)):
+        before = lab.latent.encodings(lab.cvae(), blind=blind)
+        after = lab.latent.encodings(lab.amnesiac(forget), blind=blind)
+        then, now = lab.latent.geometry(before), lab.latent.geometry(after)
+        shift = geometry.centroid_shift(before, after, lab.data.test_labels, lab.data.classes)
+        figures[view] = {
+            "purity": [float(then["purity"].mean()), float(now["purity"].mean())],
+            "silhouette": [float(then["silhouette"].mean()), float(now["silhouette"].mean())],
+            "centroid_shift": shift[:, 0].tolist(),
+        }
+    return figures
+
+
+def _recovery(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
+    """Notebook 07: what each way of asking brings out of each model."""
+    figures: dict[str, Any] = {"metric": lab.measure.perceptual.name}
+    for name, model in lab.trio(forget).items():
+        figures[name] = {}
+        for way in ways():
+            seen = lab.measure.verdict(model, label, way)
+            figures[name][way] = {
+                "judge": float(seen.judge.mean()),
+                "referee": float(seen.referee.mean()),
+                "referee_interval": statistics.interval(seen.referee),
+                "taken": float(seen.taken.float().mean()),
+                "diversity": float(seen.diversity),
+                "frechet": float(seen.frechet),
+            }
+    figures["real_diversity"] = float(lab.measure.diversity(lab.data.of(label, test=True)))
+    return figures
+
+
+def _audit(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
+    """Notebook 07: description length, erasure and relearning."""
+    trio = lab.trio(forget)
+    nats = {name: lab.measure.metric(m, label, "description") for name, m in trio.items()}
+    value, low, high = erasure_with_interval(nats["amnesiac"], nats["original"], nats["control"])
+    config = lab.profile.relearning
+    at = eval_steps(config.steps, config.evaluations)
+    curves = {name: lab.measure.metric(m, label, "relearning") for name, m in trio.items()}
+    relearning = {}
+    for i, k in enumerate(config.images):
+        means = {name: curve[i].mean(0) for name, curve in curves.items()}
+        relearning[str(k)] = {
+            "steps": {name: steps_to(mean, at) for name, mean in means.items()},
+            "area_above_control": float(area(means["amnesiac"] - means["control"], at)),
+        }
+    return {
+        "description_length": {name: float(n.mean()) for name, n in nats.items()},
+        "erasure": value,
+        "interval": [low, high],
+        "relearning": relearning,
+    }
+
+
+def erasures(
+    lab: Lab, cases: Iterable[tuple[int, ForgetSet]]
+) -> dict[str, tuple[float, float, float]]:
+    """The amnesiac's erasure of each case, and its 95 % interval over test images."""
+    found = {}
+    for label, forget in cases:
+        trio = lab.trio(forget)
+        asked = ("amnesiac", "original", "control")
+        nats = (lab.measure.metric(trio[name], label, "description") for name in asked)
+        amnesiac, original, control = nats
+        found[_case(label, forget)] = erasure_with_interval(amnesiac, original, control)
+    return found
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results as a text table."""
+    judge, referee, original = results["judge"], results["referee"], results["original"]
+    by_referee = original["referee_probability"]
+    tested = ("noise_rejected", "blends_rejected", "images_kept")
+    rows = {
+        "profile, seed, device": f"{results['profile']}, {results['seed']}, {results['device']}",
+        "matrix products of the CVAE": results["cvae"]["precision"],
+        "CVAE test loss (nats per image)": f"{results['cvae']['test_loss']:.2f}",
+        "judge, test accuracy": f"{judge['test_accuracy']:.2%}",
+        "referee, test accuracy": f"{referee['test_accuracy']:.2%}",
+        "referee, noise / blends rejected, images kept": " / ".join(
+            f"{referee[k]:.2%}" for k in tested
+        ),
+        "original, referee's P(label), mean": f"{sum(by_referee) / len(by_referee):.2%}",
+        "original, referee's P(label), worst": f"{min(by_referee):.2%}",
+        "judge's entropy for flat grey (nats)": f"{judge['grey_entropy']:.3f}",
+    }
+    for name, forgotten in results["forget"].items():
+        grey = [judge["grey_probability"][int(word)] for word in name.split()]
+        pairs = zip(forgotten["judge_probability"], grey, strict=True)
+        rows |= {
+            f"forgetting {name}: judge's P (of flat grey)": ", ".join(
+                f"{p:.4f} ({g:.4f})" for p, g in pairs
+            ),
+            f"forgetting {name}: judge's entropy": _listed(forgotten["judge_entropy"], 3),
+            f"forgetting {name}: referee's P": _listed(forgotten["referee_probability"], 4),
+            f"forgetting {name}: kept labels' change": f"{forgotten['retained_change']:+.2%}",
+        }
+    for case, models in results["recovery"].items():
+        audit = results["audit"][case]
+        low, high = audit["interval"]
+        found = (f"{models[m]['robust']['referee']:.2%}" for m in ("amnesiac", "control"))
+        rows |= {
+            f"attack A for {case}: referee's P, amnesiac / control": " / ".join(found),
+            f"erasure of {case} (95 %)": f"{audit['erasure']:.2f} ({low:.2f} to {high:.2f})",
+        }
+    width = max(map(len, rows))
+    return "\n".join(f"{label:<{width}}  {value}" for label, value in rows.items())
+
+
+def _listed(values: Iterable[float], places: int) -> str:
+    return ", ".join(f"{value:.{places}f}" for value in values)
+
+
+def _case(label: int, forget: ForgetSet) -> str:
+    return str(label) if forget == (label,) else f"{label} of {words(forget)}"
+
+
+def _only(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: facts[name] for name in names}

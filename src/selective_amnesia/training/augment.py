@@ -1,0 +1,92 @@
+"""Images as a referee has to know them: moved, blurred and corrupted, and images of nothing.
+
+A referee that knows clean and sharp images alone takes softness and grain that nobody would notice
+for strangeness; one that knows no negatives takes anything for something.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..config import RefereeConfig
+from ..models.classifiers import side_of
+
+
+def negatives(x: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Images (count, P) of none of the classes: noise, greys of every level with and without grain,
+    blanks, and, for about half of them, blends of two images of different labels of the batch
+    x (N, P)."""
+    fifth, tenth = count // 5, count // 10
+    noise = torch.rand(fifth, x.shape[1], device=x.device)
+    grain = 0.1 * torch.rand(fifth, 1, device=x.device) * torch.randn_like(noise)
+    grey = (torch.rand(fifth, 1, device=x.device) + grain).clamp(0, 1)
+    weight = 0.4 + 0.2 * torch.rand(len(x), 1, device=x.device)
+    mixed, different = _blended(x, labels, weight)
+    first = (~different).byte().argsort(stable=True)[: count - 2 * fifth - tenth]
+    mixed = torch.where(different[first, None], mixed[first], 0)  # of a size that is known ahead
+    blank = x.new_zeros(count - 2 * fifth - len(mixed), x.shape[1])
+    return torch.cat([noise, grey, mixed, blank])
+
+
+def blends(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    """weight * x_i + (1 - weight) * x_j for pairs of different labels, i and j = i + 1; weight is
+    (N, 1)."""
+    mixed, different = _blended(x, labels, weight)
+    return mixed[different]
+
+
+def _blended(x: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The blend of every image with the one before it, and whether their labels differ."""
+    return weight * x + (1 - weight) * x.roll(1, 0), labels != labels.roll(1)
+
+
+def disturb(x: Tensor, config: RefereeConfig) -> Tensor:
+    """Images (N, P) as decoders generate them: half are turned, scaled and moved by a little, half
+    are blurred, half are corrupted. The halves overlap, so every mixture occurs, and none of it."""
+    quarter = len(x) // 4
+    if quarter == 0:
+        return _move(x)
+    x = torch.cat([_move(x[: 2 * quarter]), x[2 * quarter :]])
+    soft = _blur(x[quarter : 3 * quarter], config.blur)
+    x = torch.cat([x[:quarter], soft, x[3 * quarter :]])
+    chosen = torch.arange(len(x), device=x.device).remainder(2).eq(0).unsqueeze(1)
+    return torch.where(chosen, corrupt(x, config.haze, config.grain), x)
+
+
+def corrupt(x: Tensor, haze: float, grain: float) -> Tensor:
+    """Grey haze and grain over images (N, P), each up to the strength given, in patches."""
+    strength = torch.rand(2, len(x), 1, device=x.device)
+    fog, speckle = haze * strength[0] * _patches(x), grain * strength[1] * _patches(x)
+    return (x + fog * (0.5 - x) + speckle * torch.randn_like(x)).clamp(0, 1)
+
+
+def _patches(x: Tensor) -> Tensor:
+    """Smooth random fields in [0, 1], (N, P)."""
+    n, side = len(x), side_of(x)
+    coarse = torch.rand(n, 1, 4, 4, device=x.device)
+    return F.interpolate(coarse, size=(side, side), mode="bilinear").view(n, -1)
+
+
+def _move(x: Tensor, degrees: float = 10, scale: float = 0.1, shift: float = 2 / 14) -> Tensor:
+    """Rotation, size and position (in half widths), uniform up to the limits given."""
+    n, side = len(x), side_of(x)
+    turn, size, *move = (2 * torch.rand(4, n, device=x.device) - 1).unbind()
+    turn, size = torch.deg2rad(degrees * turn), 1 + scale * size
+    cos, sin = size * turn.cos(), size * turn.sin()
+    first = torch.stack([cos, -sin, shift * move[0]], -1)
+    second = torch.stack([sin, cos, shift * move[1]], -1)
+    grid = F.affine_grid(torch.stack([first, second], 1), [n, 1, side, side], align_corners=False)
+    return F.grid_sample(x.view(n, 1, side, side), grid, align_corners=False).view(n, -1)
+
+
+def _blur(x: Tensor, largest: float, reach: int = 3) -> Tensor:
+    """A Gaussian blur of each image with a width of its own, up to `largest` pixels."""
+    n, side = len(x), side_of(x)
+    width = largest * torch.rand(n, 1, device=x.device) + 1e-3
+    offsets = torch.arange(-reach, reach + 1, device=x.device)
+    kernel = torch.softmax(-offsets.square() / (2 * width.square()), -1)
+    y = x.view(1, n, side, side)
+    y = F.conv2d(y, kernel.view(n, 1, -1, 1), padding=(reach, 0), groups=n)
+    return F.conv2d(y, kernel.view(n, 1, 1, -1), padding=(0, reach), groups=n).view(n, -1)

@@ -1,0 +1,70 @@
+"""CONTRIBUTING.md's four examples: each, as printed there, is a whole plug-in."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from selective_amnesia import Lab
+from selective_amnesia.reports.audit import audit
+from selective_amnesia.reports.leaderboard import leaderboard
+from selective_amnesia.reports.matrix import matrix_rows
+from selective_amnesia.reports.tables import board
+
+TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+ROOMS = {
+    "A forgetting method": "forgetting/dimming.py",
+    "An attack": "attacks/bright.py",
+    "A metric": "metrics/ink.py",
+    "A data set": "data/stripes.py",
+}
+
+
+def example(heading: str) -> str:
+    """The file that is printed under a heading."""
+    section = re.split(r"\n##+ ", TEXT.split(f"\n### {heading}\n")[1])[0]
+    (file,) = re.findall(r'```python\n(r""".*?)```', section, re.DOTALL)
+    return file
+
+
+@pytest.fixture(scope="module")
+def stripes(tmp_path_factory):
+    """A lab on the example's data set, where each example lies in a folder of its own."""
+    folders = []
+    for heading, place in ROOMS.items():
+        folders.append(tmp_path_factory.mktemp("plugins"))
+        (folders[-1] / place).parent.mkdir()
+        (folders[-1] / place).write_text(example(heading))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SELECTIVE_AMNESIA_PLUGINS", os.pathsep.join(map(str, folders)))
+        folder = tmp_path_factory.mktemp("lab")
+        yield Lab.open("smoke", dataset="stripes", folder=folder, device="cpu")
+
+
+@pytest.mark.parametrize("heading", ROOMS)
+def test_an_example_is_short_and_stands_in_the_folder_that_is_shown(heading):
+    assert len(example(heading).splitlines()) < 40
+    assert f"\n    {ROOMS[heading]}\n" in TEXT
+
+
+def test_all_four_are_in_the_audits_table(stripes):
+    assert stripes.data.classes == 4
+    table = audit(stripes.amnesiac({0}, method="dimming"), stripes, {0})
+    rows = table.loc[0]
+    assert {f"attack bright: {what}" for what in ("judge's P", "diversity")} <= set(rows.index)
+    assert table.loc[(0, "ink (share of real)")].between(0, 10).all()
+    dimmed, original = table.loc[(0, "ink (share of real)"), ["model", "original"]]
+    assert dimmed < original
+    assert rows.drop(index=[r for r in rows.index if r.endswith("steps")]).notna().all(axis=None)
+
+
+def test_they_are_in_lab_matrix_and_leaderboard(stripes):
+    found = stripes.measure.attack(stripes.amnesiac({0}), 0, "bright", brightness=2.0)
+    assert "bright" in found.history
+    assert found.c.shape == (1, 4)
+    assert len(stripes.measure.metric(stripes.amnesiac({0}), 0, "ink", images=30)) == 30
+    assert matrix_rows()["control, recovery bright"] == ("control", "bright")
+    shown = board(leaderboard(stripes, {0}, (0,), ("retrain", "dimming"), ("bright",)))
+    assert shown.index.tolist().count("dimming") == 1
+    assert (shown.loc[:, ["after attack bright", "ink"]] != "").all(axis=None)

@@ -1,0 +1,41 @@
+import torch
+
+from selective_amnesia.data.dataset import pixels
+from selective_amnesia.profiles import PROFILES
+from selective_amnesia.training import augment
+
+
+def test_blends_mix_different_labels_only():
+    x, labels = torch.eye(4), torch.tensor([0, 0, 1, 2])
+    mixed = augment.blends(x, labels, torch.full((4, 1), 0.5))
+    assert torch.equal(mixed, 0.5 * torch.stack([x[0] + x[3], x[2] + x[1], x[3] + x[2]]))
+
+
+def test_negatives_are_as_many_as_asked_for(digits):
+    x, y = pixels(digits.train_images[:64]), digits.train_labels[:64]
+    for labels in (y, torch.zeros_like(y)):  # of one label alone there is nothing to blend
+        for count in (1, 7, 16, 32):
+            images = augment.negatives(x, labels, count)
+            assert images.shape == (count, 784)
+            assert 0 <= images.min() <= images.max() <= 1
+
+
+def test_disturbed_images_stay_where_they_are_and_keep_their_ink(digits):
+    x = pixels(digits.train_images[:200])
+    y = augment.disturb(x, PROFILES["fast"].referee)
+    assert y.shape == x.shape
+    assert 0 <= y.min() <= y.max() <= 1
+    assert 0.5 < (x != y).any(1).float().mean() < 0.95  # some stay as they are
+    assert torch.cosine_similarity(x, y).mean() > 0.7
+
+
+def test_corruption_is_haze_and_grain_in_patches():
+    torch.manual_seed(0)
+    x = torch.full((400, 784), 0.25)
+    assert torch.equal(augment.corrupt(x, haze=0, grain=0), x)
+    hazy = augment.corrupt(x, haze=0.8, grain=0)
+    assert 0.25 <= hazy.min() <= hazy.max() <= 0.45  # at most 0.8 of the way to mid-grey
+    grainy = augment.corrupt(x, haze=0, grain=0.1) - x
+    assert abs(float(grainy.mean())) < 0.001
+    # strength and patch are uniform on average: E[(0.1 s p)^2] = 0.01 / 3 * E[p^2]
+    assert 0.02 < float(grainy.std()) < 0.04

@@ -68,7 +68,8 @@ class ForkServer:
 
     def run(self, *folders: Path, **order: Any) -> dict[str, list]:
         """A run in each of the folders, all at once (see `fork_server.py`)."""
-        order |= {"folders": list(map(str, folders)), "trace": str(folders[0] / "trace")}
+        trace = str(folders[0] / "trace")
+        order = {"folders": list(map(str, folders)), "trace": trace, "few": not FULL} | order
         for folder in folders:
             folder.mkdir(exist_ok=True)
         print(json.dumps(order), file=self.process.stdin, flush=True)

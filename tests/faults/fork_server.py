@@ -6,6 +6,7 @@ standard output:
 
     folders  where the lab is, for each of the runs that are made at once
     trace    a file to which each stage's beginning and each training step is appended
+    few      whether to make a few stages only, and report nothing
     mirror   the lab's mirror, if any; every snapshot follows to it
     after    seconds after which the (first) run is ended by SIGKILL, or
     write    [n, point]: it ends itself inside its n-th write to its folder, or
@@ -45,22 +46,30 @@ torch.set_num_threads(1)
 DATA = load("digits", Path())
 
 
-def run(folder: str, mirror: str | None, report: str | None) -> None:
-    """Every kind of stage, and what is reported of them."""
-    lab = Lab.open("smoke", dataset="digits", folder=folder, device="cpu", mirror=mirror)
+def run(folder: str, order: dict[str, Any]) -> None:
+    """Stages, and what is reported of them."""
+    lab = Lab.open(
+        "smoke", dataset="digits", folder=folder, device="cpu", mirror=order.get("mirror")
+    )
     lab.data = DATA
     amnesiac = lab.amnesiac({0})
-    lab.control({0})
     lab.judge()
+    if not order.get("few"):
+        make_the_others(lab, amnesiac)
+    if "results" in order:
+        Path(order["results"]).write_text(json.dumps(results(lab, ["0"])))
+    if lab.store.mirror is not None:
+        lab.store.mirror.flush()
+
+
+def make_the_others(lab: Lab, amnesiac: torch.nn.Module) -> None:
+    """Every other kind of stage."""
+    lab.control({0})
     lab.referee()
     lab.measure.attack(amnesiac, 0)
     lab.measure.metric(amnesiac, 0, "description")
     lab.measure.metric(amnesiac, 0, "relearning")
     lab.measure.scores(amnesiac)
-    if report:
-        Path(report).write_text(json.dumps(results(lab, ["0"])))
-    if lab.store.mirror is not None:
-        lab.store.mirror.flush()
 
 
 def keep_a_trace(file: str) -> None:
@@ -154,7 +163,7 @@ def forked(order: dict[str, Any], folder: str) -> tuple[int, str]:
         if "upload" in order:
             end_in_upload(*order["upload"])
         torch.set_num_threads(order.get("threads", 1))
-        run(folder, order.get("mirror"), order.get("results"))
+        run(folder, order)
         status = 0
     except BaseException as error:
         print(f"{type(error).__name__}: {error}")

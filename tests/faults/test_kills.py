@@ -98,12 +98,17 @@ def test_every_resume_succeeds_and_the_end_is_the_same(
         assert {name for name in left if ".writable" not in name and name != ".locks"} == wanted
         repeated += watch.repeated
         labs += 1
-    reported = figures(fork_server, tmp_path / "0")
-    assert reported == figures(fork_server, calm)
-    assert reported["checkpoints"].items() <= hashes(calm).items()
-    tally("two labs with one seed", 1, "every stage and results.json the same, but for times")
+    if times(0, 1):
+        reported = figures(fork_server, tmp_path / "0")
+        assert reported == figures(fork_server, calm)
+        assert reported["checkpoints"].items() <= hashes(calm).items()
+        tally("two labs with one seed", 1, "every stage and results.json the same, but for times")
     lost = f"no stage redone, same bits; at most {max(repeated)} steps repeated, one interval"
-    tally(f"SIGKILL at a random moment, {labs} labs of 10 stages", kills["after"], lost)
+    tally(
+        f"SIGKILL at a random moment, {labs} labs of {len(undisturbed)} stages",
+        kills["after"],
+        lost,
+    )
     tally("SIGKILL inside a write, the same labs", kills["write"], "the same")
 
 

@@ -22,7 +22,6 @@ from .. import checks, forgetting
 from ..config import ForgetConfig, Profile, RefereeConfig
 from ..data import DATASETS, load
 from ..data.dataset import Dataset
-from ..figures import render
 from ..forgetting import fisher
 from ..models.classifiers import Judge
 from ..models.cvae import OneHotCVAE
@@ -290,6 +289,8 @@ class Lab:
 
     def show(self, figure: Any, name: str) -> Any:
         """Save a figure as figures/NAME.png (an animation as .gif) and return what displays it."""
+        from ..figures import render  # matplotlib is loaded by whoever draws
+
         suffix, content, display = render(figure)
         write_bytes(self.store.folder / "figures" / f"{checks.file_name(name)}{suffix}", content)
         return display

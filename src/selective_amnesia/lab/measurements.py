@@ -17,7 +17,6 @@ from ..attacks.search import AttackTask, Recovered
 from ..checks import count, forget_set
 from ..config import AttackConfig, Config, Profile
 from ..data.dataset import Dataset, pixels
-from ..figures import png
 from ..metrics import METRICS, recognition
 from ..metrics.perceptual import JudgeFeatures, Perceptual, alexnet_weights
 from ..metrics.recognition import SampleMetrics, Scores
@@ -249,6 +248,8 @@ class Measurements:
 
     def export_samples(self, model: Any, name: str, per_label: int | None = None) -> Path:
         """Samples as PNG files, build/samples/NAME/LABEL/0000.png, for other evaluators."""
+        from ..figures import png
+
         folder = self.lab.store.folder / "build" / "samples" / checks.file_name(name)
         fresh = folder.with_name(f".{folder.name}")
         shutil.rmtree(fresh, ignore_errors=True)  # of one that was killed

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 from torch import Tensor
 
 RESAMPLES = 2000
@@ -26,6 +25,8 @@ def paired_interval(
     Args:
         statistic: arrays (..., N), one for each sample, and `axis=-1` -> (...).
     """
+    from scipy.stats import bootstrap  # takes as long to load as all of the lab
+
     arrays = [sample.detach().cpu().double().numpy() for sample in samples]
     point = float(statistic(*arrays, axis=-1))
     if len(arrays[0]) < 2 or all(np.ptp(array) == 0 for array in arrays):

@@ -131,7 +131,8 @@ class Mirror:
                 missing += [path.stem for path in here if path.name not in there]
         with self.changed:
             self.behind = False
-            self.pending = dict.fromkeys(missing, 0) | self.pending
+            # what waits already keeps its place: one that fails again and again starves no other
+            self.pending |= {key: 0 for key in missing if key not in self.pending}
 
     def _bring_next(self) -> None:
         """Bring what waits longest. What fails waits again, behind all others."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from selective_amnesia import Lab
 from selective_amnesia.data import load
 from selective_amnesia.data.dataset import Dataset
+from selective_amnesia.lab import measurements
 from selective_amnesia.models.cvae import OneHotCVAE
 
 for name in ("MIRROR", "HOME", "PLUGINS"):  # what the machine's owner has set is not tested here
@@ -29,6 +31,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return load("digits", Path("unused"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_lpips() -> Iterator[None]:
+    """The judge's features stand in for LPIPS, whose weights no test of a lab has to fetch."""
+
+    def none(_folder: Path) -> None:
+        raise FileNotFoundError("tests fetch nothing")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measurements, "alexnet_weights", none)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,43 +15,21 @@ from .. import checks
 from ..attacks import ATTACKS
 from ..attacks.search import AttackTask, Recovered
 from ..checks import count, forget_set
-from ..config import AttackConfig, Config, Profile
-from ..data.dataset import Dataset, pixels
+from ..config import AttackConfig, Config
+from ..data.dataset import pixels
 from ..metrics import METRICS, recognition
 from ..metrics.perceptual import JudgeFeatures, Perceptual, alexnet_weights
 from ..metrics.recognition import SampleMetrics, Scores
 from ..metrics.task import MetricTask
-from ..models.classifiers import Judge
 from ..models.cvae import one_hot
 from ..referees.cnn import RefereeCNN
 from ..storage.files import write_bytes
 from ..storage.stage import Tensors
-from ..storage.store import Store
 from ..training.random import seeded
 from .identity import Identity, identify
-from .networks import Maker, under
+from .networks import Networks, under
 
 LABEL = "label"  # the way of asking that is no attack: the plain label
-
-
-class Networks(Protocol):
-    """What measuring needs of a lab."""
-
-    profile: Profile
-    store: Store
-    device: torch.device
-
-    @property
-    def _maker(self) -> Maker: ...
-
-    @property
-    def data(self) -> Dataset: ...
-
-    def judge(self) -> Judge: ...
-
-    def referee(self) -> RefereeCNN: ...
-
-    def surrogate(self, number: int) -> RefereeCNN: ...
 
 
 class Measurements:

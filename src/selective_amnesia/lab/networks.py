@@ -6,16 +6,19 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..config import Config, FisherConfig, FitConfig
+from ..config import Config, FisherConfig, FitConfig, Profile
+from ..data.dataset import Dataset
 from ..errors import LabError
 from ..forgetting import fisher
 from ..forgetting.task import Make, Part
+from ..models.classifiers import Judge
 from ..models.cvae import OneHotCVAE
+from ..referees.cnn import RefereeCNN
 from ..storage.stage import Stage, Tensors
 from ..storage.store import SnapshotStore, Store
 from ..training.loop import MEMORY, precision
@@ -157,3 +160,24 @@ class Maker:
         found = FisherDiagonal({name: tensors[name].to(self.device) for name in ordered})
         found.facts = facts
         return found
+
+
+class Networks(Protocol):
+    """What `Measurements` and `LatentViews` need of a lab."""
+
+    profile: Profile
+    seed: int
+    store: Store
+    device: torch.device
+
+    @property
+    def _maker(self) -> Maker: ...
+
+    @property
+    def data(self) -> Dataset: ...
+
+    def judge(self) -> Judge: ...
+
+    def referee(self) -> RefereeCNN: ...
+
+    def surrogate(self, number: int) -> RefereeCNN: ...

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..checks import count, forget_set
-from ..config import Profile
-from ..data.dataset import Dataset, pixels
+from ..data.dataset import pixels
 from ..latent import encodings as projections
 from ..latent import geometry, radius
 from ..models.cvae import OneHotCVAE
-from ..referees.cnn import RefereeCNN
 from ..storage.stage import Tensors
 from .identity import identify
-from .networks import Maker
-
-
-class Networks(Protocol):
-    """What these views need of a lab."""
-
-    profile: Profile
-    seed: int
-    device: torch.device
-
-    @property
-    def _maker(self) -> Maker: ...
-
-    @property
-    def data(self) -> Dataset: ...
-
-    def referee(self) -> RefereeCNN: ...
+from .networks import Networks
 
 
 class LatentViews:

@@ -6,9 +6,13 @@ For each stage its version, the norm of its tensors and eight projections of the
 directions are kept; trainings are in float32 on every processor. Another processor rounds
 otherwise, which some stages make more of than others: so the stages are made once more with a
 processor's plainest instructions and on two threads, and what that moves, times `ROOM`, is what a
-stage may move. Another seed or order of random numbers turns every stage by about 1.4, a learning
-rate that is a tenth higher the CVAE by 0.20 where rounding turns it by 0.04. Where a stage's
-figures have moved further and its version has not, code was changed and its VERSION forgotten.
+stage may move. Where a stage's figures have moved further and its version has not, code was changed
+and its VERSION forgotten.
+
+Measured on two cores: a processor without vector instructions is found in none of 34 stages,
+another seed in 30 of them, learning rates higher by a half in 31, those of forgetting and attacks
+alone in 10, one more random number drawn before each noise in 24. bfloat16 would be found in 5, as
+the other recipe that it is.
 """
 
 from __future__ import annotations

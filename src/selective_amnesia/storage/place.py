@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import fsspec
+from fsspec.core import url_to_fs
 from fsspec.utils import get_protocol
 
 ABANDONED = 24 * 3600.0  # seconds after which a killed upload's temporary file is removed
@@ -38,7 +39,7 @@ class Place:
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         """The file system and the path in it."""
-        fs, root = fsspec.url_to_fs(self.url)
+        fs, root = url_to_fs(self.url)
         return fs, str(root).rstrip("/")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,47 @@ def runtime(tmp_path: Path) -> Callable[..., Store]:
 def files() -> Callable[[Store], list[str]]:
     """The names of what a store has of stages."""
     return lambda store: sorted(p.name for p in store.path("", "").glob("[!.]*"))
+
+
+@pytest.fixture
+def never() -> Callable:
+    """A recipe for what must not be made again."""
+
+    def refuse(_snapshots):
+        raise AssertionError("it is made again")
+
+    return refuse
+
+
+@pytest.fixture
+def interrupted() -> Callable[[Store, Stage], None]:
+    """Begins a stage and stops after its first snapshot."""
+
+    def make(snapshots):
+        snapshots.save({"step": torch.tensor(3)})
+        raise KeyboardInterrupt
+
+    def begin(store, stage):
+        with pytest.raises(KeyboardInterrupt):
+            store.finish(stage, make)
+
+    return begin
+
+
+@pytest.fixture
+def names() -> Callable[[str], list[str]]:
+    """The files of a mirror, by its URL."""
+    return lambda url: sorted(Mirror(url).place.names())
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Waits until something is so."""
+
+    def wait(is_so):
+        end = time.monotonic() + 20
+        while not is_so():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    return wait

@@ -126,6 +126,10 @@ class Mirror:
             self.place.read("any.json")  # whether it answers again
         else:
             there = self.place.names()
+            for name in there:
+                key, _, suffix = name.rpartition(".")
+                if suffix == "partial" and f"{key}.json" in there:
+                    self.place.remove(name)  # its machine was killed before it did that
             for suffix in (".json", ".partial"):
                 here = self.folder.glob(f"*{suffix}")
                 missing += [path.stem for path in here if path.name not in there]

@@ -8,13 +8,16 @@ COLAB        := .venv-colab
 
 export PROFILE SEED FORGET
 
-.PHONY: run matrix leaderboard test test-colab faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run matrix panel leaderboard test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
 matrix: .venv/installed   ## each label beside its control; resumable
 	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED"
+
+panel: .venv/installed    ## what the panel of classifiers says of known and recovered images
+	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
 leaderboard: .venv/installed ## every forgetting method beside the controls, into the README; resumable
 	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"

@@ -18,6 +18,7 @@ from .errors import Diverged, LabError
 from .lab.lab import Lab
 from .profiles import PROFILES
 from .reports.matrix import record_matrix
+from .reports.panel import record_panel
 from .reports.record import record_leaderboard
 from .reports.results import results, table
 from .storage.files import write_bytes
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         lab = Lab.open(options.profile, options.seed, options.dataset)
         if options.command == "matrix":
             record_matrix(lab)
+        elif options.command == "panel":
+            record_panel(lab, [options.forget] if options.forget else ["0", "0 1"])
         elif options.command == "leaderboard":
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
             forget = options.forget or "0"
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "execute the notebooks, then report"),
         ("report", "print the table of results and write build/results.json"),
         ("matrix", "each label forgotten on its own, attacked beside its control; hours on a CPU"),
+        ("panel", "what the panel of classifiers takes known images and recovered ones for"),
         ("leaderboard", "every forgetting method, or some, beside the controls"),
     ):
         command = commands.add_parser(name, help=what)

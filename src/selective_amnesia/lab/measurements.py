@@ -23,10 +23,12 @@ from ..metrics.recognition import SampleMetrics, Scores
 from ..metrics.task import MetricTask
 from ..models.cvae import one_hot
 from ..referees.cnn import RefereeCNN
+from ..referees.panel import Panel
 from ..storage.files import write_bytes
 from ..storage.stage import Tensors
 from ..training.random import seeded
 from .identity import Identity, identify
+from .jury import Jury
 from .networks import Networks, under
 
 LABEL = "label"  # the way of asking that is no attack: the plain label
@@ -158,6 +160,13 @@ class Measurements:
 
         name = f"verdict-{way}-{label}-{who.name}"
         return SampleMetrics(**self.maker.measured(name, version, shaped_by, make, SampleMetrics))
+
+    # --- the panel -------------------------------------------------------------------------------
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Classifiers of different kinds that vote on what a picture shows."""
+        return Jury(self.lab).panel()
 
     # --- metrics ---------------------------------------------------------------------------------
 

@@ -90,3 +90,50 @@ def _blur(x: Tensor, largest: float, reach: int = 3) -> Tensor:
     y = x.view(1, n, side, side)
     y = F.conv2d(y, kernel.view(n, 1, -1, 1), padding=(reach, 0), groups=n)
     return F.conv2d(y, kernel.view(n, 1, 1, -1), padding=(0, reach), groups=n).view(n, -1)
+
+
+def nothings(x: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Images (count, P) of none of the classes, for classifiers of different kinds to learn from:
+    of images x (N, P) and labels (N,) half are blends of two labels, a sixth each parts of strokes,
+    blobs, and flat greys and noise."""
+    sixth = count // 6
+    rows = torch.randint(len(x), (4 * count,), device=x.device)
+    weight = 0.35 + 0.3 * torch.rand(len(rows), 1, device=x.device)
+    mixed = blends(x[rows], labels[rows], weight)[: count - 3 * sixth]
+    flat = torch.rand(sixth, 1, device=x.device).expand(-1, x.shape[1]).clone()
+    noisy = torch.arange(sixth, device=x.device) % 2 == 0
+    flat[noisy] = torch.rand_like(flat[noisy])
+    flat[: sixth // 6] = 0
+    hard = [strokes(x[rows[:sixth]]), blobs(sixth, side_of(x), x.device)]
+    return torch.cat([mixed, *hard, flat])
+
+
+def blobs(count: int, side: int, device: torch.device | None = None) -> Tensor:
+    """Solid ellipses (count, side * side) of all sizes from two pixels, turns and brightnesses."""
+    u = torch.rand(7, count, 1, 1, device=device)
+    at = torch.linspace(-1, 1, side, device=device)
+    down, across = at[:, None] - (u[0] - 0.5), at[None, :] - (u[1] - 0.5)
+    turn = torch.pi * u[2]
+    first = (across * turn.cos() + down * turn.sin()) / (0.15 + 0.6 * u[3])
+    second = (down * turn.cos() - across * turn.sin()) / (0.15 + 0.6 * u[4])
+    inside = 1 - (first.square() + second.square()).sqrt()
+    images: Tensor = (0.4 + 0.6 * u[5]) * torch.sigmoid(inside * (4 + 26 * u[6]))
+    return images.flatten(1)
+
+
+def strokes(x: Tensor) -> Tensor:
+    """What is left of images (N, P) in a disc that holds about a quarter of their picture."""
+    n, side = len(x), side_of(x)
+    at = torch.linspace(-1, 1, side, device=x.device)
+    middle = 0.9 * torch.rand(2, n, 1, 1, device=x.device) - 0.45
+    distance = ((at[:, None] - middle[0]).square() + (at[None, :] - middle[1]).square()).sqrt()
+    return x * torch.sigmoid(20 * (0.32 - distance)).flatten(1)
+
+
+def soft(x: Tensor) -> Tensor:
+    """Images (N, P), blurred by a pixel, so that they have slopes that grain does not hide."""
+    side = side_of(x)
+    kernel = torch.tensor([0.25, 0.5, 0.25], device=x.device)
+    image = x.view(-1, 1, side, side)
+    image = F.conv2d(image, kernel.view(1, 1, 3, 1), padding=(1, 0))
+    return F.conv2d(image, kernel.view(1, 1, 1, 3), padding=(0, 1)).view(len(x), -1)

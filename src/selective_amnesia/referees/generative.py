@@ -1,0 +1,91 @@
+r"""Analysis by synthesis: a density for each class, and an image that none explains is none.
+
+For each class a mixture of probabilistic principal components (Tipping and Bishop, 1999), after the
+idea of Schott et al. (ICLR 2019), where it is a variational autoencoder: each of `parts` components
+writes an image from a few numbers and adds noise of variance sigma^2,
+
+    log p(x | part) = -1/2 [ log det C + (x - m)^T C^-1 (x - m) + P log 2 pi ],
+    C = W W^T + sigma^2 I
+
+The score of a class is the log of its odds, by the best of its components, against a mixture for
+images of nothing, per pixel. sigma^2 is one for all, so that no component is praised for seeing
+little; it is trained on images alone, apart from every CVAE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, pi
+
+import torch
+from torch import Tensor
+
+from ..config import Config
+from .task import MemberTask, Scorer, Tensors
+
+VERSION = 1
+NAME = "generative"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Config):
+    """`parts` components a class, each of `directions` numbers, from at most `images` of it."""
+
+    parts: int = 16
+    directions: int = 24
+    images: int = 3000
+
+
+def fit(task: MemberTask) -> Tensors:
+    """Means (classes + 1, parts, P), axes, their variances and the noise's; the last is nothing."""
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
+    settings: Settings = task.settings
+    means, axes, spreads, left = [], [], [], []
+    each = [task.images[task.labels == c][: settings.images] for c in range(task.classes)]
+    for images in (*each, task.none):
+        x = images.cpu().numpy()
+        parts = min(settings.parts, max(1, len(x) // (2 * settings.directions)))
+        clusters = KMeans(parts, n_init=1, max_iter=15, random_state=task.seed).fit_predict(x)
+        for part in range(settings.parts):
+            own = x[clusters == part % parts]
+            own = own if len(own) > 2 else x  # a cluster of one image has no directions
+            k = min(settings.directions, len(own) - 1)
+            pca = PCA(k, svd_solver="randomized", random_state=task.seed).fit(own)
+            empty = settings.directions - k
+            means.append(torch.as_tensor(pca.mean_))
+            axes.append(torch.nn.functional.pad(torch.as_tensor(pca.components_), (0, 0, 0, empty)))
+            spreads.append(
+                torch.nn.functional.pad(torch.as_tensor(pca.explained_variance_), (0, empty))
+            )
+            left.append(float(pca.noise_variance_))
+    noise = sum(left) / len(left)
+    shape = task.classes + 1, settings.parts
+    variance = torch.stack(spreads).float().clamp(min=noise)
+    return {
+        "means": torch.stack(means).float().unflatten(0, shape),
+        "axes": torch.stack(axes).float().unflatten(0, shape),
+        "variance": variance.unflatten(0, shape),
+        "noise": torch.tensor(noise),
+    }
+
+
+def scorer(learned: Tensors) -> Scorer:
+    """Images (N, P) to scores (N, classes), nats a pixel."""
+    noise, variance, means = learned["noise"], learned["variance"], learned["means"]
+    classes, parts, k, p = learned["axes"].shape
+    flat = learned["axes"].view(-1, p)  # (classes * parts * k, P)
+    shift = torch.einsum("cskp,csp->csk", learned["axes"], means)
+
+    def scores(x: Tensor) -> Tensor:
+        along = (x @ flat.T).view(-1, classes, parts, k) - shift
+        centred = torch.cdist(x, means.view(-1, p)).square().view(-1, classes, parts)
+        explained = (along.square() * (1 / noise - 1 / variance)).sum(-1)
+        log_det = variance.log().sum(-1) + (p - k) * noise.log()
+        log_density = -0.5 * (centred / noise - explained + log_det + p * log(2 * pi))
+        best = log_density.amax(-1) / p
+        odds: Tensor = best[:, :-1] - best[:, -1:]
+        return odds
+
+    return scores

@@ -20,10 +20,10 @@ The rooms of this house, from the top; each imports only from below itself:
 
 import os
 
-# Two threads of OpenMP on two busy cores wait for each other by spinning, which made a step of
-# training 860 ms where it takes 40 with a short wait; on quiet cores that costs nothing. GNU's
-# OpenMP, which torch brings on Linux, reads this once, when torch is loaded: macOS and MKL have
-# another and are not affected. (Measured for 5,000 to 20,000.)
+# Two threads of OpenMP on two busy cores each wait spinning for the other: a step of training took
+# 611 ms there, with a short wait 50, and on quiet cores no more than before (benchmarks/threads.py,
+# AMD EPYC). GNU's OpenMP, torch's on Linux, reads this once, when torch is loaded. macOS and MKL
+# builds have another one and are not covered.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from .errors import Diverged, LabError

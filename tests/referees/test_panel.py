@@ -6,9 +6,10 @@ import torch
 
 from selective_amnesia import __main__ as command
 from selective_amnesia.data.dataset import pixels
-from selective_amnesia.referees import MEMBERS
+from selective_amnesia.referees import MEMBERS, margins
 from selective_amnesia.referees.neighbours import tangents
 from selective_amnesia.referees.panel import Member, Panel, least_scores
+from selective_amnesia.referees.task import MemberTask
 from selective_amnesia.training.augment import blobs, nothings, soft, strokes
 
 
@@ -90,13 +91,12 @@ def test_what_is_no_image_is_refused_in_one_sentence(panel, images):
         panel.votes(images)
 
 
-def test_a_missing_scikit_learn_is_named(lab, tmp_path, monkeypatch):
+def test_a_missing_scikit_learn_is_named(digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
-    fresh = type(lab).open("smoke", dataset="digits", folder=tmp_path, device="cpu")
-    fresh.__dict__["data"] = lab.data
-    monkeypatch.setattr(fresh, "cvae", lab.cvae)
+    x = pixels(digits.train_images)
+    task = MemberTask(x, digits.train_labels, x[:9], 10, margins.Settings(), 0)
     with pytest.raises(ImportError, match="sklearn"):
-        _ = fresh.measure.panel
+        margins.fit(task)
 
 
 def test_a_moved_image_is_near_where_tangents_lead(digits):

@@ -29,7 +29,8 @@ Shares = dict[str, dict[str, float]]
 
 def instrument(lab: Lab) -> Shares:
     """For images of each kind, the share that each member and the panel take for the right class
-    (of real and generated digits) or for any class (of what is none)."""
+    (of real and generated digits) or for any class (of what is none: of the kinds that members have
+    learned from, made of other images)."""
     found: Shares = {}
     for kind, (images, labels) in _known(lab).items():
         votes, verdict = _asked(lab, images)

@@ -10,7 +10,7 @@ from selective_amnesia.referees import MEMBERS, margins
 from selective_amnesia.referees.neighbours import tangents
 from selective_amnesia.referees.panel import Member, Panel, least_scores
 from selective_amnesia.referees.task import MemberTask
-from selective_amnesia.training.augment import blobs, nothings, soft, strokes
+from selective_amnesia.training.augment import blobs, hard_negatives, smooth, strokes
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def member_of(taken):
 
 def test_the_panel_takes_an_image_for_what_more_than_half_of_its_members_do():
     says = [[0, 1, 3], [0, 1, 3], [0, 2, 3], [1, 2, 2]]  # 3 is none
-    panel = Panel({str(k): member_of(torch.tensor(taken)) for k, taken in enumerate(says)})
+    panel = Panel({str(k): member_of(torch.tensor(taken)) for k, taken in enumerate(says)}, 9)
     votes = panel.votes(torch.zeros(3, 9))
     assert votes.tolist() == says
     assert panel.verdict(votes).tolist() == [0, 3, 3]
@@ -84,7 +84,13 @@ def test_members_are_loaded_as_they_were_made(lab, panel, seen, digits):
 
 
 @pytest.mark.parametrize(
-    "images", [torch.full((2, 784), 1.5), torch.full((2, 784), torch.nan), torch.zeros(784)]
+    "images",
+    [
+        torch.full((2, 784), 1.5),
+        torch.full((2, 784), torch.nan),
+        torch.zeros(784),
+        torch.zeros(2, 100),
+    ],
 )
 def test_what_is_no_image_is_refused_in_one_sentence(panel, images):
     with pytest.raises(ValueError, match="values from 0 to 1"):
@@ -100,7 +106,7 @@ def test_a_missing_scikit_learn_is_named(digits, monkeypatch):
 
 
 def test_a_moved_image_is_near_where_tangents_lead(digits):
-    x = soft(pixels(digits.test_images[:50]))
+    x = smooth(pixels(digits.test_images[:50]))
     moved = x.view(-1, 28, 28).roll(1, 2).flatten(1)
     basis = tangents(x)
     apart = moved - x
@@ -113,10 +119,10 @@ def test_a_moved_image_is_near_where_tangents_lead(digits):
 def test_images_of_nothing_are_of_all_kinds_and_sizes(digits):
     x, y = pixels(digits.train_images[:64]), digits.train_labels[:64]
     for count in (64, 50):
-        none = nothings(x, y, count)
+        none = hard_negatives(x, y, count)
         assert none.shape == (count, 784)
         assert none.min() >= 0
-        assert none.max() <= 1
+        assert none.max() <= 1 + 1e-6
     assert (strokes(x) <= x).all()
     assert strokes(x).sum() < 0.6 * x.sum()
 

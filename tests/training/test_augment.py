@@ -22,9 +22,11 @@ def test_negatives_are_as_many_as_asked_for(digits):
 
 def test_disturbed_images_stay_where_they_are_and_keep_their_ink(digits):
     x = pixels(digits.train_images[:200])
+    torch.manual_seed(0)
     y = augment.disturb(x, PROFILES["fast"].referee)
     assert y.shape == x.shape
-    assert 0 <= y.min() <= y.max() <= 1
+    assert y.min() >= 0
+    assert y.max() <= 1 + 1e-6  # a blur's weights come to one but for rounding
     assert 0.5 < (x != y).any(1).float().mean() < 0.95  # some stay as they are
     assert torch.cosine_similarity(x, y).mean() > 0.7
 

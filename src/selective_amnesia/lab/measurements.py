@@ -28,8 +28,8 @@ from ..storage.files import write_bytes
 from ..storage.stage import Tensors
 from ..training.random import seeded
 from .identity import Identity, identify
-from .jury import Jury
 from .networks import Networks, under
+from .panel import PanelMaker
 
 LABEL = "label"  # the way of asking that is no attack: the plain label
 
@@ -166,7 +166,7 @@ class Measurements:
     @cached_property
     def panel(self) -> Panel:
         """Classifiers of different kinds that vote on what a picture shows."""
-        return Jury(self.lab).panel()
+        return PanelMaker(self.lab).panel()
 
     # --- metrics ---------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ def fit(task: MemberTask) -> Tensors:
         rows = torch.randint(len(task.none), (extra,), device=images.device)
         x = torch.cat([disturb(images, settings), task.none[rows]])
         y = torch.cat([labels, labels.new_full((extra,), model.none)])
-        return {"loss": F.cross_entropy(model(worst(model, x, y, settings)), y)}
+        return {"loss": F.cross_entropy(model(pgd(model, x, y, settings)), y)}
 
     steps = settings.steps // (settings.searches + 1)
     plan = replace(settings, steps=steps, warmup=min(settings.warmup, steps // 4))
@@ -66,7 +66,7 @@ def fit(task: MemberTask) -> Tensors:
     return state | {"shape": torch.tensor([task.classes, settings.width, settings.features])}
 
 
-def worst(model: RefereeCNN, x: Tensor, y: Tensor, settings: Settings) -> Tensor:
+def pgd(model: RefereeCNN, x: Tensor, y: Tensor, settings: Settings) -> Tensor:
     """Images (N, P) within epsilon of x at which the network is most wrong about y (N,)."""
     size = 2.5 * settings.epsilon / settings.searches
     found = x + settings.epsilon * (2 * torch.rand_like(x) - 1)

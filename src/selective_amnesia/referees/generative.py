@@ -24,7 +24,6 @@ from ..config import Config
 from .task import MemberTask, Scorer, Tensors
 
 VERSION = 1
-NAME = "generative"
 
 
 @dataclass(frozen=True, kw_only=True)

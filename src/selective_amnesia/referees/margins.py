@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import Config
-from ..training.augment import corrupt, soft
+from ..models.classifiers import side_of
+from ..training.augment import corrupt, smooth
 from ..training.random import seeded
 from .task import MemberTask, Scorer, Tensors
 
 VERSION = 1
-NAME = "margins"
 DIRECTIONS = 9  # of edges, over half a turn
 CELL = 4  # pixels
 
@@ -87,8 +87,8 @@ def scorer(learned: Tensors) -> Scorer:
 
 def hog(x: Tensor) -> Tensor:
     """Images (N, P) to histograms of oriented gradients (N, F), each cell's beside its block's."""
-    side = int(x.shape[1] ** 0.5)
-    image = F.pad(soft(x).view(-1, 1, side, side), (1, 1, 1, 1), mode="replicate")[:, 0]
+    side = side_of(x)
+    image = F.pad(smooth(x).view(-1, 1, side, side), (1, 1, 1, 1), mode="replicate")[:, 0]
     across = image[:, 1:-1, 2:] - image[:, 1:-1, :-2]
     down = image[:, 2:, 1:-1] - image[:, :-2, 1:-1]
     strength = (across.square() + down.square()).sqrt()

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import Config
-from ..training.augment import soft
+from ..models.classifiers import side_of
+from ..training.augment import smooth
 from .task import MemberTask, Scorer, Tensors
 
 VERSION = 1
-NAME = "neighbours"
 RIDGE = 1e-3  # of the tangents' lengths, so that a flat image has none
 
 
@@ -51,11 +51,11 @@ def fit(task: MemberTask) -> Tensors:
 def scorer(learned: Tensors) -> Scorer:
     """Images (N, P) to scores (N, classes): -inf where no candidate is of the class, or an image of
     nothing is nearer than any of it."""
-    real = F.normalize(soft(learned["images"].float() / 255), dim=1)
+    real = F.normalize(smooth(learned["images"].float() / 255), dim=1)
     labels, classes = learned["labels"], int(learned["classes"])
 
     def scores(x: Tensor) -> Tensor:
-        x = F.normalize(soft(x), dim=1)
+        x = F.normalize(smooth(x), dim=1)
         near = (x @ real.T).topk(int(learned["candidates"]), 1).indices  # (N, K)
         apart = x[:, None] - real[near]  # (N, K, P)
         distance = apart.square().sum(-1) - (apart @ tangents(x)).square().sum(-1)
@@ -70,7 +70,7 @@ def scorer(learned: Tensors) -> Scorer:
 def tangents(x: Tensor) -> Tensor:
     """An orthonormal basis (N, P, 7) of how images (N, P) change when they are moved (2), scaled,
     turned, stretched along the axes and along the diagonals, or made thicker."""
-    side = int(x.shape[1] ** 0.5)
+    side = side_of(x)
     down, across = torch.gradient(x.view(-1, side, side), dim=(1, 2))
     at = torch.linspace(-1, 1, side, device=x.device)
     v, h = at[:, None], at[None, :]

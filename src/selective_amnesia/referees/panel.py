@@ -36,9 +36,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Panel:
-    """Members by name."""
+    """Members by name, for images of so many pixels."""
 
     members: Mapping[str, Member]
+    pixels: int
 
     def votes(self, x: Tensor) -> Tensor:
         """Images (N, P) in [0, 1] to what each member takes them for (members, N).
@@ -46,8 +47,11 @@ class Panel:
         Raises:
             ValueError: they are no such images.
         """
-        if x.ndim != 2 or not bool(((x >= 0) & (x <= 1)).all()):
-            raise ValueError("the panel looks at images (N, pixels) with values from 0 to 1")
+        if x.shape[1:] != (self.pixels,) or not bool(((x >= 0) & (x <= 1)).all()):
+            raise ValueError(
+                f"the panel looks at images (N, {self.pixels}) with values from 0 to 1, and these "
+                f"are {tuple(x.shape)} or have others"
+            )
         return torch.stack([member.takes(x) for member in self.members.values()])
 
     def verdict(self, votes: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ..checks import forget_set
 from ..data.dataset import pixels
 from ..lab.lab import Lab
 from ..lab.measurements import LABEL
+from ..models.classifiers import side_of
 from ..storage.files import write_bytes
 from ..training.augment import blends, blobs, strokes
 from ..training.random import seeded
@@ -80,7 +81,7 @@ def _pictures(lab: Lab, forget_sets: list[str]) -> Figure:
     each = cases(forget_sets, lab.data.classes)
     found = {
         name: torch.stack(
-            [lab.measure.images(lab.trio(f)[name], label, "robust")[:10] for label, f in each]
+            [lab.measure.images(lab.trio(f)[name], label, "robust")[:6] for label, f in each]
         )
         for name in ("amnesiac", "control")
     }
@@ -110,7 +111,7 @@ def _known(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:
             "noise": (torch.rand_like(x), None),
             "grey": (torch.rand_like(x[:, :1]).expand_as(x), None),
             "blank": (torch.zeros_like(x[:1]), None),
-            "blobs": (blobs(COUNT, int(x.shape[1] ** 0.5), lab.device), None),
+            "blobs": (blobs(COUNT, side_of(x), lab.device), None),
             "strokes": (strokes(x[:COUNT]), None),
             "blends": (blends(x, y, half)[:COUNT], None),
         }

@@ -92,7 +92,7 @@ def _blur(x: Tensor, largest: float, reach: int = 3) -> Tensor:
     return F.conv2d(y, kernel.view(n, 1, 1, -1), padding=(0, reach), groups=n).view(n, -1)
 
 
-def nothings(x: Tensor, labels: Tensor, count: int) -> Tensor:
+def hard_negatives(x: Tensor, labels: Tensor, count: int) -> Tensor:
     """Images (count, P) of none of the classes, for classifiers of different kinds to learn from:
     of images x (N, P) and labels (N,) half are blends of two labels, a sixth each parts of strokes,
     blobs, and flat greys and noise."""
@@ -130,7 +130,7 @@ def strokes(x: Tensor) -> Tensor:
     return x * torch.sigmoid(20 * (0.32 - distance)).flatten(1)
 
 
-def soft(x: Tensor) -> Tensor:
+def smooth(x: Tensor) -> Tensor:
     """Images (N, P), blurred by a pixel, so that they have slopes that grain does not hide."""
     side = side_of(x)
     kernel = torch.tensor([0.25, 0.5, 0.25], device=x.device)

@@ -13,18 +13,18 @@ from ..models.cvae import one_hot
 from ..referees import MEMBERS
 from ..referees.panel import VERSION, Member, Panel, least_scores
 from ..referees.task import MemberTask, Scorer
-from ..storage.stage import Tensors
+from ..storage.stage import Stage, Tensors
 from ..storage.store import SnapshotStore
-from ..training.augment import nothings
+from ..training.augment import hard_negatives
 from ..training.random import seeded
 from .networks import Networks
 
 KEPT = 0.99  # of real images, sharp or redrawn, that each member takes for their class
 VALIDATION = 12  # one in so many training images only sets thresholds
-NOTHINGS = 6000
+NEGATIVES = 6000  # images of none of the classes
 
 
-class Jury:
+class PanelMaker:
     """Trains the members, apart from one another and from every CVAE, and sets their thresholds on
     real images that none of them learned from: sharp, and as the original redraws them."""
 
@@ -33,11 +33,14 @@ class Jury:
 
     def panel(self) -> Panel:
         """The panel."""
-        return Panel({MEMBERS.title(name): self._member(name) for name in MEMBERS})
+        members = {MEMBERS.title(name): self._member(name) for name in MEMBERS}
+        return Panel(members, self.lab.data.train_images.shape[1])
 
     def _member(self, name: str) -> Member:
         settings = MEMBERS.settings(name, Config, self.lab.profile)
-        stage = self.maker.stage(f"member-{name}", MEMBERS.version(name), settings)
+        learns_from = {"validation": VALIDATION, "negatives": NEGATIVES, "seed": self.lab.seed}
+        shaped_by = settings.shaping() | learns_from | {"dataset": self.maker.dataset}
+        stage = Stage(f"member-{name}", MEMBERS.version(name), shaped_by)
 
         def make(snapshots: SnapshotStore) -> tuple[Tensors, dict[str, Any]]:
             task = self._task(settings, self.maker.seed_of(stage.name), snapshots)
@@ -68,7 +71,7 @@ class Jury:
 
     def _task(self, settings: Any, seed: int, snapshots: SnapshotStore) -> MemberTask:
         x, y = self._half(validation=False)
-        count = min(NOTHINGS, len(x))
+        count = min(NEGATIVES, len(x))
         with seeded(seed, self.lab.device):
-            none = nothings(x[:count], y[:count], count)
+            none = hard_negatives(x[:count], y[:count], count)
         return MemberTask(x, y, none, self.lab.data.classes, settings, seed, snapshots)

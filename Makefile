@@ -13,15 +13,15 @@ export PROFILE SEED FORGET
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
-matrix: .venv/installed   ## each label beside its control; resumable
+matrix: .venv/installed   ## every label attacked beside controls, over seeds; resumable
 	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED"
 
-panel: .venv/installed    ## what the panel of classifiers says of known and recovered images
-	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
+panel: .venv/installed    ## the panel tested: known images, eyes, attacks on its members
+	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED"
 
-leaderboard: .venv/installed ## every forgetting method beside the controls, into the README; resumable
+leaderboard: .venv/installed ## every forgetting method beside the controls, into docs/; resumable
 	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
-	$(BIN)/python scripts/readme_tables.py
+	$(BIN)/python scripts/tables.py
 
 test: .venv/installed     ## the tests, two at a time
 	TQDM_DISABLE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
@@ -37,7 +37,7 @@ notebooks: .venv/installed ## execute the committed notebooks in place
 		--ExecutePreprocessor.record_timing=False notebooks/[0-9]*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams notebooks/[0-9]*.ipynb
 
-bench: .venv/installed    ## every stage against the paper's protocol; into the README's table
+bench: .venv/installed    ## every stage against the paper's protocol; into docs/speed.md
 	$(BIN)/python benchmarks/run.py --notebooks
 
 bench-gpu: .venv/installed ## the same on a GPU, with the paper's 100,000 steps and the matrix

@@ -51,7 +51,7 @@ def explorer_of(lab: Lab, forget: str) -> Explorer:
     start = 7 if 7 in kept else kept[0]
     trio = lab.trio(forgotten)
     directions, _ = main_directions(lab.latent.encodings(trio["original"]), 3)
-    return Explorer(trio, lab.referee(), directions, start, forgotten[0], lab.seed)
+    return Explorer(trio, lab.panel.quick(), directions, start, forgotten[0], lab.seed)
 
 
 def event_times(explorer: Explorer, events: int, seed: int = 0) -> Tensor:

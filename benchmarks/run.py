@@ -1,4 +1,4 @@
-"""Measure, keep what came out, and write the README's table.
+"""Measure, keep what came out, and write docs/speed.md's table.
 
     python benchmarks/run.py                   all that takes minutes
     python benchmarks/run.py --only cvae fisher
@@ -33,7 +33,7 @@ from selective_amnesia.storage.files import write_bytes
 from selective_amnesia.training.cvae import train_cvae
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "speed.md"
 LONG = {"notebooks": startup.notebooks, "gallery": startup.gallery}
 PARTS = (*stages.ALL, "imports", *LONG)
 
@@ -146,9 +146,9 @@ def table(known: dict) -> list[str]:
 
 
 def write_table(known: dict) -> None:
-    """The README's table, between its two marks."""
+    """The page's table, between its two marks."""
     sys.path.append(str(HERE.parent / "scripts"))
-    from readme_tables import between_marks, first_and_last
+    from tables import between_marks, first_and_last
 
     machines = [known[part]["machine"] for part in PARTS if part in known]
     last = max(machines, key=lambda machine: machine["date"])
@@ -157,7 +157,7 @@ def write_table(known: dict) -> None:
         f"Measured on {last['device']}, {last['threads']} threads, torch {last['torch']}, "
         f"{days}; medians. `benchmarks/results/cpu.json` holds every turn."
     )
-    between_marks(README, "benchmarks", "\n".join(table(known)) + f"\n\n{about}")
+    between_marks(PAGE, "benchmarks", "\n".join(table(known)) + f"\n\n{about}")
 
 
 def _time(s: float) -> str:

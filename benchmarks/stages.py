@@ -71,7 +71,7 @@ def as_good(lab: Lab) -> Row:
 
 
 def cvae(lab: Lab) -> Row:
-    """The training of profile `fast`, which goes on to better samples."""
+    """The training of profile `fast`, with its looks at the test images."""
     return _cvae(lab, lab.profile.cvae, "")
 
 
@@ -109,7 +109,7 @@ def _quality(lab: Lab, models: Sequence[OneHotCVAE], losses: Sequence[float]) ->
     scores = [scores_of(lab, model) for model in models]
     return {
         "test loss (nats)": _spread(losses),
-        "referee's P(digit)": _spread([p for p, _ in scores]),
+        "panel's share of the digit": _spread([p for p, _ in scores]),
         "Frechet distance": _spread([d for _, d in scores]),
     }
 
@@ -220,8 +220,8 @@ def _forgotten(lab: Lab, model: OneHotCVAE) -> dict[str, float]:
     return {
         "judge's P(0)": float(scores.judge[0].mean()),
         "judge's entropy (nats)": float(scores.judge_entropy[0].mean()),
-        "referee's P(0)": float(scores.referee[0].mean()),
-        "change of P of the kept": float(scores.referee[1:].mean() - before.referee[1:].mean()),
+        "panel's share of 0": float(scores.panel[0].mean()),
+        "change of the share of the kept": float(scores.panel[1:].mean() - before.panel[1:].mean()),
         "Frechet distance of the kept": float(scores.frechet[1:].mean()),
         "erasure": erasure(*nats),
     }
@@ -244,31 +244,33 @@ def recover(lab: Lab) -> Row:
         found["baseline"] = baseline.recover(model, judge, real, label, config, z)
 
     times = in_turns(ours, theirs, 15, lab.device)
-    quality = {}
-    for who, judged in (("judge's P on fresh codes", judge), ("referee's P", lab.referee())):
-        values = []
-        for side in ("ours", "baseline"):
-            c = found[side][1]
-            with torch.no_grad(), seeded(0, lab.device):
-                z = torch.randn(1000, model.z_dim, device=lab.device)
-                images = model.decode(z, c.expand(1000, -1))
-            values.append(float(probabilities(judged, images)[:, label].mean()))
-        quality[who] = values
-    quality["objective"] = [found[side][0] for side in ("ours", "baseline")]
+    quality: dict[str, list[float]] = {}
+    for side in ("ours", "baseline"):
+        objective, c = found[side]
+        with torch.no_grad(), seeded(0, lab.device):
+            z = torch.randn(1000, model.z_dim, device=lab.device)
+            images = model.decode(z, c.expand(1000, -1))
+        figures = {
+            "judge's P on fresh codes": float(probabilities(judge, images)[:, label].mean()),
+            "panel's share": float(lab.panel.shows(images).eq(label).float().mean()),
+            "objective": objective,
+        }
+        for name, value in figures.items():
+            quality.setdefault(name, []).append(value)
     return Row("recovery A, nine starts", *times, goal="4 x", quality=quality)
 
 
 def scores_of(lab: Lab, model: OneHotCVAE) -> tuple[float, float]:
-    """The referee's mean P of the label that was asked for, and the mean Frechet distance."""
+    """The share of samples that the panel takes for their label, and the mean Frechet distance."""
     scores = _scores(lab, model)
-    return float(scores.referee.mean()), float(scores.frechet.mean())
+    return float(scores.panel.mean()), float(scores.frechet.mean())
 
 
 def _scores(lab: Lab, model: OneHotCVAE) -> recognition.Scores:
-    """Judge and referee on the model's samples; unlike `lab.measure.scores` it keeps nothing."""
+    """Judge and panel on the model's samples; unlike `lab.measure.scores` it keeps nothing."""
     real, labels = pixels(lab.data.test_images), lab.data.test_labels
     images = lab.measure.samples(model)
-    return recognition.score(images, lab.judge(), lab.referee(), real, labels)
+    return recognition.score(images, lab.judge(), lab.panel, real, labels)
 
 
 def _spread(values: list[float]) -> str:
@@ -298,9 +300,11 @@ def whole_matrix(lab: Lab) -> Row:
             if (lab.store.folder / kept).is_dir():
                 (Path(folder) / kept).symlink_to(lab.store.folder / kept)
         fresh = Lab.open(lab.profile.name, lab.seed, lab.data.name, folder, str(lab.device))
-        for stage in (fresh.judge, fresh.referee, fresh.cvae, fresh.fisher):
+        for stage in (fresh.judge, fresh.fisher):
             stage()
-        each = cases({k} for k in range(lab.data.classes))
+        for member in fresh.panel.members.values():
+            member()
+        each = dict.fromkeys(cases({k} for k in range(lab.data.classes)), 1)
         took = seconds(lambda: matrix(fresh, each), lab.device)
     return Row("the ten-label matrix, with controls and attacks", [took], goal="60 s on an H100")
 

@@ -6,8 +6,9 @@ which no table reports.
     python benchmarks/tune.py naive weight=0.3      one more value
     python benchmarks/tune.py --gap 0 1             how `gap` was found, for these labels
 
-A trial is judged as `leaderboard` does, with fewer images: erasure against one control, the
-referee's P under the label, what the kept labels paid. README.md here says what was chosen.
+A trial is judged as `leaderboard` does, with fewer images: erasure against one control, the share
+of images under the label that the panel takes for it, what the kept labels paid. README.md here
+says what was chosen.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from selective_amnesia.forgetting.level import known_and_unseen, student
 from selective_amnesia.forgetting.task import Task, made_here
 from selective_amnesia.metrics.description import code_length, description_length
 from selective_amnesia.metrics.recognition import samples
-from selective_amnesia.models.classifiers import probabilities
 from selective_amnesia.models.cvae import OneHotCVAE, one_hot
 
 SEED = 7
@@ -88,9 +88,9 @@ def trial(lab: Lab, method: str, label: int, changes: Mapping[str, float]) -> st
     kept = [k for k in range(lab.data.classes) if k != label]
     price = _codes(lab, model, kept) - _codes(lab, original, kept)
     images = samples(model, 200, 3, lab.device)[label]
-    p = probabilities(lab.referee(), images)[:, label].mean()
+    share = lab.panel.shows(images).eq(label).float().mean()
     erased = (now - known) / (never - known)
-    return f"{name}| {erased:.2f} | {price:.2f} | {float(p):.3f} | {seconds:.0f} |"
+    return f"{name}| {erased:.2f} | {price:.2f} | {float(share):.3f} | {seconds:.0f} |"
 
 
 def student_control_gap(lab: Lab, label: int, images: int = 128) -> str:

@@ -65,7 +65,6 @@ def make_all(lab: Lab) -> None:
     for metric in METRICS:
         lab.measure.metric(amnesiac, 0, metric)
     lab.measure.scores(amnesiac)
-    _ = lab.measure.panel
 
 
 def figures(lab: Lab) -> dict[str, dict[str, Any]]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from selective_amnesia import Lab
 from selective_amnesia.data import load
 from selective_amnesia.data.dataset import Dataset
 from selective_amnesia.lab import measurements
 from selective_amnesia.models.cvae import OneHotCVAE
+from selective_amnesia.referees.cnn import RefereeCNN
+from selective_amnesia.referees.panel import Panel
 
 for name in ("MIRROR", "HOME", "PLUGINS"):  # what the machine's owner has set is not tested here
     os.environ.pop(f"SELECTIVE_AMNESIA_{name}", None)
@@ -22,7 +27,9 @@ for name in ("MIRROR", "HOME", "PLUGINS"):  # what the machine's owner has set i
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, in either half: each of two workers begins with one half of the tests."""
-    long = [item for item in items if item.path.stem in ("test_notebooks", "test_kills")]
+    long = [
+        item for item in items if item.path.stem in ("test_notebooks", "test_kills", "test_devices")
+    ]
     others = [item for item in items if item not in long]
     half = len(items) // 2 - len(long[::2])
     items[:] = [*long[::2], *others[:half], *long[1::2], *others[half:]]
@@ -56,8 +63,23 @@ def lab(lab_folder: Path) -> Lab:
     return Lab.open("smoke", dataset="digits", folder=lab_folder, device="cpu")
 
 
+@pytest.fixture
+def own(lab: Lab, tmp_path: Path) -> Callable[..., Lab]:
+    """Opens a lab of the test's own, which begins with some of what the shared one has made."""
+
+    def opened(*begins_with: Any) -> Lab:
+        folder = tmp_path / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        for made in begins_with:
+            for suffix in (".json", ".safetensors"):
+                shutil.copy(lab.store.path(made.facts["name"], suffix), folder)
+        return Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
+
+    return opened
+
+
 @pytest.fixture(scope="session")
-def accelerator(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+def accelerator(request: pytest.FixtureRequest) -> Path | None:
     """The library of the fake device, where there is a compiler for it."""
     if "FAKE_DEVICE" in os.environ:
         return Path(os.environ["FAKE_DEVICE"])
@@ -65,10 +87,26 @@ def accelerator(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
         return None
     import fake_device
 
-    return fake_device.compiled(tmp_path_factory.mktemp("device"))
+    return fake_device.compiled(Path(request.config.cache.mkdir("fake_device")))
 
 
 @pytest.fixture
 def small_cvae() -> OneHotCVAE:
     torch.manual_seed(0)
     return OneHotCVAE(pixels=20, classes=4, z_dim=3, hidden=(16, 8))
+
+
+@pytest.fixture(scope="session")
+def panel_of() -> Callable[..., Panel]:
+    """A panel of functions, images (N, P) to what each takes them for (N,)."""
+
+    class Stub:
+        def __init__(self, takes: Callable[[Tensor], Tensor]) -> None:
+            self.takes = takes
+
+    def made(takes: Sequence[Callable], pixels: int = 784, classes: int = 10) -> Panel:
+        members = {str(k): cache(partial(Stub, each)) for k, each in enumerate(takes)}
+        quick = RefereeCNN(classes, width=2, features=4).eval()
+        return Panel(members, pixels, classes, lambda: quick, {"name": "stub"})
+
+    return made

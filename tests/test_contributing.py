@@ -64,7 +64,7 @@ def test_they_are_in_lab_matrix_and_leaderboard(stripes):
     assert "bright" in found.history
     assert found.c.shape == (1, 4)
     assert len(stripes.measure.metric(stripes.amnesiac({0}), 0, "ink", images=30)) == 30
-    assert matrix_rows()["control, recovery bright"] == ("control", "bright")
+    assert matrix_rows()["control, recovery bright"] == ("control", "bright", {})
     shown = board(leaderboard(stripes, {0}, (0,), ("retrain", "dimming"), ("bright",)))
     assert shown.index.tolist().count("dimming") == 1
     assert (shown.loc[:, ["after attack bright", "ink"]] != "").all(axis=None)

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from selective_amnesia import Lab, LabError
+from selective_amnesia import LabError, figures
 from selective_amnesia import __main__ as command
 from selective_amnesia.reports import matrix
 
@@ -26,21 +27,31 @@ def test_report_prints_a_table_and_writes_the_results(lab, capsys):
 
 
 def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
-    asked = []
+    def tables(_lab, cases, stronger):
+        assert stronger
+        asked.update(cases)
+        each = [[0.25, 0.75][:originals] for originals in cases.values()]
+        rows = "original", "amnesiac, recovery A", "control, recovery A"
+        return {who: dict.fromkeys(rows, each) for who in ("panel", "judge")}
 
-    def tables(_lab, cases):
-        asked.extend(cases)
-        return {who: {"original": [0.5] * 10} for who in ("referee", "judge")}
-
+    asked = {}
     monkeypatch.setattr(matrix, "matrix", tables)
+    monkeypatch.setattr(
+        matrix, "_pictures", lambda _lab: figures.grids({"": torch.rand(2, 3, 784)})
+    )
     assert command.main(["matrix", *SMOKE]) == 0
-    assert asked == [(label, (label,)) for label in range(10)]
-    assert "minutes from nothing" in capsys.readouterr().out
+    pair = (0, 1)
+    assert list(asked) == [*((k, (k,)) for k in range(10)), *((k, pair) for k in pair)]
+    assert asked[0, (0,)] == asked[1, pair] > asked[3, (3,)] > 1
+    said = capsys.readouterr().out
+    assert "minutes from nothing" in said
+    assert "A, 1 of 0 1 " in said
     folder = lab.store.folder / "figures" / "gallery"
     found = json.loads((folder / "matrix.json").read_text())
-    assert {"profile", "seed", "date", "device", "referee", "judge"} <= found.keys()
+    facts = {"profile", "seed", "date", "device", "cases", "originals"}
+    assert facts | {"panel", "judge"} <= found.keys()
     names = {path.name for path in folder.glob("matrix*.png")}
-    assert names == {f"matrix_{who}.png" for who in ("referee", "judge")}
+    assert names == {f"matrix_{what}.png" for what in ("panel", "judge", "recovered")}
 
 
 @pytest.mark.parametrize(
@@ -69,11 +80,10 @@ def test_an_installed_package_says_that_it_has_no_notebooks(tmp_path, monkeypatc
     assert error.count("\n") == 1
 
 
-def test_what_stops_a_notebook_is_one_sentence(tmp_path, monkeypatch, capsys):
+def test_what_stops_a_notebook_is_one_sentence(lab, own, tmp_path, monkeypatch, capsys):
     """A checkpoint damaged on disk is met inside a notebook's kernel."""
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    lab = Lab.open("smoke", dataset="digits", folder=tmp_path)
-    lab.cvae()
+    own(lab.cvae())
     (file,) = (tmp_path / "checkpoints").glob("cvae-*.safetensors")
     file.write_bytes(file.read_bytes()[:1000])
     assert command.main(["run", *SMOKE]) == 2
@@ -84,10 +94,20 @@ def test_what_stops_a_notebook_is_one_sentence(tmp_path, monkeypatch, capsys):
     assert LabError.__name__ not in error
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    heavy = ("matplotlib", "seaborn", "pandas", "torchvision", "IPython", "papermill", "sklearn")
-    code = f"import sys, selective_amnesia; print([m for m in {heavy} if m in sys.modules])"
+def test_importing_the_package_loads_nothing_heavy_and_shortens_the_wait_of_threads():
+    """Unless the user has chosen how long they wait."""
+    code = """if True:
+        import importlib, os, sys
+        import selective_amnesia
+        heavy = "matplotlib seaborn pandas torchvision IPython papermill sklearn".split()
+        print([m for m in heavy if m in sys.modules], "torch" in sys.modules)
+        print(os.environ["GOMP_SPINCOUNT"])
+        os.environ["GOMP_SPINCOUNT"] = "7"
+        importlib.reload(selective_amnesia)
+        print(os.environ["GOMP_SPINCOUNT"])
+    """
+    clean = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
     shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, env=clean, check=True
     )
-    assert shown.stdout.strip() == "[]"
+    assert shown.stdout.split("\n") == ["[] True", "20000", "7", ""]

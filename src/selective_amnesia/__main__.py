@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         lab = Lab.open(options.profile, options.seed, options.dataset)
         if options.command == "matrix":
-            record_matrix(lab)
+            record_matrix(lab, options.sets)
         elif options.command == "panel":
-            record_panel(lab, [options.forget] if options.forget else ["0", "0 1"])
+            record_panel(lab)
         elif options.command == "leaderboard":
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
             forget = options.forget or "0"
@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in (
         ("run", "execute the notebooks, then report"),
         ("report", "print the table of results and write build/results.json"),
-        ("matrix", "each label forgotten on its own, attacked beside its control; hours on a CPU"),
-        ("panel", "what the panel of classifiers takes known images and recovered ones for"),
+        ("matrix", "amnesiacs of every label attacked beside controls, over seeds; hours on a CPU"),
+        ("panel", "the panel of classifiers tested: known images, eyes, attacks on its members"),
         ("leaderboard", "every forgetting method, or some, beside the controls"),
     ):
         command = commands.add_parser(name, help=what)
@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--forget", default="", help='one forget set, as "3 8"')
         command.add_argument("--dataset", default="mnist")
+        if name == "matrix":
+            command.add_argument("--sets", nargs="*", default=[], help='forget sets, as 0 "0 1"')
         if name == "leaderboard":
             command.add_argument("--seeds", type=int, default=3, help="originals and controls")
             command.add_argument("--methods", nargs="*", help="rows to make; all by default")

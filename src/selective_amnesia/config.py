@@ -137,11 +137,12 @@ class EvaluationConfig(Config):
 class AttackConfig(Config):
     """A recovery attack: Adam on the condition, `codes` images at once, terms by their weights.
 
-    The weights were chosen on digit 0 and seed 0 alone, the referee's verdicts in sight. `lr`
+    The weights were chosen on digit 0 and seed 0 alone, the verdicts of a single CNN in sight. `lr`
     falls linearly. After the share `settle` of the steps only the `finalists`, those starts that
     are ahead, are searched on. So many `surrogates`, classifiers of the attacker's own, have a say
     beside the judge. With `together` the finalists answer as one, a mixture of conditions. `real`
-    training images of the label are what the attacker knows it by.
+    training images of the label are what the attacker knows it by. Another `draw` is another draw
+    of its codes.
     """
 
     steps: int
@@ -157,6 +158,7 @@ class AttackConfig(Config):
     surrogates: int = 0
     together: bool = False
     real: int = 2000
+    draw: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -183,14 +185,14 @@ class DescriptionConfig(Config):
 class RelearningConfig(Config):
     """Relearning: Adam on the decoder's weights (`lr`) and the images' posteriors (`code_lr`).
 
-    From each number of real `images`, `draws` times with other images; the referee evaluates
+    From each number of real `images`, `draws` times with other images; the panel looks at
     `samples` decoded images at about `evaluations` steps.
     """
 
     steps: int
     images: tuple[int, ...] = (1, 10, 100)
     draws: int = 5
-    samples: int = 200
+    samples: int = 100
     evaluations: int = 24
     lr: float = 1e-3
     code_lr: float = 0.1
@@ -204,7 +206,7 @@ class VisualisationConfig(Config):
     t-SNE `tsne` images, the purity `purity_neighbours`, the silhouette `silhouette` images.
     """
 
-    codes: int = 32
+    codes: int = 16
     path_steps: int = 20
     neighbours: int = 15
     tsne: int = 1000

@@ -181,8 +181,8 @@ def test_diversity_counts_once_the_label_has_settled(attack):
 
 def test_a_landscape_has_what_was_found_at_its_origin(lab, attack):
     model, judge, found = lab.cvae(), lab.judge(), attack()
-    seen = landscape(model, judge, lab.referee(), found, 3, side=5)
-    assert seen.judge.shape == seen.referee.shape == (5, 5)
+    seen = landscape(model, judge, lab.panel, found, 3, side=5)
+    assert seen.judge.shape == seen.panel.shape == (5, 5)
     assert seen.corners[0] == (0, 0)
     eye = torch.eye(10)
     to_start, to_label = eye[found.start] - found.c[0], eye[3] - found.c[0]
@@ -201,4 +201,4 @@ def test_a_landscape_needs_three_points_that_span_a_plane(lab):
     eye = torch.eye(10)
     found = Recovered((eye[5:6] + eye[3:4]) / 2, torch.zeros(4, 8), 5, 0.0, {})
     with pytest.raises(ValueError, match="its start 5 and 3 lie on one line"):
-        landscape(lab.cvae(), lab.judge(), lab.referee(), found, 3)
+        landscape(lab.cvae(), lab.judge(), lab.panel, found, 3)

@@ -6,19 +6,7 @@ import torch
 from selective_amnesia import data
 from selective_amnesia.data import fetch, mnist
 from selective_amnesia.data.dataset import Dataset, pixels
-from selective_amnesia.plugins import VARIABLE
 from selective_amnesia.storage.home import home
-
-OWN = '''"""Two classes of grey."""
-
-import torch
-from selective_amnesia.data.dataset import Dataset
-
-
-def load(folder):
-    images, labels = torch.zeros(6, 784, dtype=torch.uint8), torch.arange(6) % 2
-    return Dataset("greys", 2, "made here", images, labels, images, labels)
-'''
 
 
 def test_digits_are_images_of_the_right_kind(digits):
@@ -26,6 +14,7 @@ def test_digits_are_images_of_the_right_kind(digits):
     assert digits.train_images.shape == (1500, 784)
     assert digits.test_images.shape[0] == len(digits.test_labels) == 297
     assert set(digits.train_labels.tolist()) == set(range(10))
+    assert str(digits) == "digits: 1,500 + 297 images (scikit-learn, upsampled)"
     x = pixels(digits.train_images)
     assert 0 <= x.min() <= x.max() <= 1
 
@@ -47,20 +36,6 @@ def test_images_of_one_label(digits):
         digits.of(10)
     with pytest.raises(ValueError, match="count is 0"):
         digits.of(3, 0)
-
-
-def test_the_sets_are_found_by_name(tmp_path):
-    assert list(data.DATASETS) == ["digits", "mnist"]
-    with pytest.raises(ValueError, match="data set 'letters' is unknown: use one of digits, mnist"):
-        data.load("letters", tmp_path)
-
-
-def test_a_set_in_a_folder_of_the_readers_own(tmp_path, monkeypatch):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "greys.py").write_text(OWN)
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
-    assert list(data.DATASETS) == ["digits", "greys", "mnist"]
-    assert str(data.load("greys", tmp_path)) == "greys: 6 + 6 images (made here)"
 
 
 IMAGES, LABELS = torch.zeros(4, 9, dtype=torch.uint8), torch.arange(4)
@@ -146,22 +121,3 @@ def test_mnist_is_whole(mnist_folder):
     assert found.test_labels.bincount().tolist() == [
         980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
     ]  # fmt: skip
-
-
-@pytest.mark.mnist
-def test_a_damaged_file_is_fetched_again(mnist_folder, tmp_path, monkeypatch):
-    good = {name: (mnist_folder / "mnist" / name).read_bytes() for name in mnist.FILES}
-    (tmp_path / "mnist").mkdir()
-    for name, content in good.items():
-        flipped = bytes([content[0] ^ 1]) + content[1:]
-        (tmp_path / "mnist" / name).write_bytes(flipped if name.startswith("t10k") else content)
-    asked = []
-
-    def ask(names):
-        asked.extend(names)
-        return {name: good[name] for name in names}
-
-    monkeypatch.setattr(mnist, "sources", lambda: {"a mirror": ask})
-    assert data.load("mnist", tmp_path).source == "from a mirror"
-    assert asked == ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
-    assert data.load("mnist", tmp_path).source == "cached"

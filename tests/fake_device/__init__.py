@@ -4,6 +4,8 @@ was made or drawn in the wrong place."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import types
 from pathlib import Path
@@ -17,20 +19,25 @@ SOURCE = Path(__file__).with_name("device.cpp")
 
 
 def compiled(folder: Path) -> Path:
-    """The library, in that folder."""
+    """The library, in that folder, where it stays until this torch or its source changes."""
     from torch.utils.cpp_extension import include_paths
 
-    library, torch_folder = folder / "device.so", Path(torch.__file__).parent
+    torch_folder = Path(torch.__file__).parent
+    key = hashlib.sha256(SOURCE.read_bytes() + f"{torch.__version__} {torch_folder}".encode())
+    library = folder / f"{key.hexdigest()[:16]}.so"
+    if library.is_file():
+        return library
+    begun = folder / f"{os.getpid()}.so"
     subprocess.run(
         [
-            "g++", "-std=c++20", "-O0", "-shared", "-fPIC", str(SOURCE), "-o", str(library),
+            "g++", "-std=c++20", "-O0", "-shared", "-fPIC", str(SOURCE), "-o", str(begun),
             *(f"-isystem{path}" for path in include_paths()),
             f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
             f"-L{torch_folder / 'lib'}", "-lc10", "-ltorch_cpu",
         ],
         check=True,
     )  # fmt: skip
-    return library
+    return begun.replace(library)
 
 
 def start(library: Path) -> None:

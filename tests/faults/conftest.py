@@ -53,6 +53,25 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         started.flush(2.0)
 
 
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk of that size, where we may mount one."""
+    place = tmp_path / "disk"
+
+    def mounted(size: str) -> Path:
+        place.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("a small disk cannot be mounted here")
+        return place
+
+    yield mounted
+    if place.is_mount():
+        subprocess.run(["umount", str(place)], check=True)
+
+
 class ForkServer:
     """Runs of a lab in processes of their own (`fork_server.py`)."""
 

@@ -65,7 +65,7 @@ def run(folder: str, order: dict[str, Any]) -> None:
 def make_the_others(lab: Lab, amnesiac: torch.nn.Module) -> None:
     """Every other kind of stage."""
     lab.control({0})
-    lab.referee()
+    lab.surrogate(0)
     lab.measure.attack(amnesiac, 0)
     lab.measure.metric(amnesiac, 0, "description")
     lab.measure.metric(amnesiac, 0, "relearning")

@@ -1,4 +1,4 @@
-"""A stand-in for Colab drives each notebook's setup cell and the lab through a Drive's moods."""
+"""A stand-in for Colab drives the notebooks' setup cell and the lab through a Drive's moods."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import sys
 import types
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from selective_amnesia import Lab
 from selective_amnesia.storage import home
 from selective_amnesia.storage.store import Store
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("[0-9]*.ipynb"))
-DRIVEN = NOTEBOOKS if os.environ.get("FAULTS") == "full" else NOTEBOOKS[:1]
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+from notebooks import SETUP  # of every notebook, as `test_notebooks.py` holds
+
 NAME = "selective-amnesia-lab"
 
 
@@ -32,10 +32,11 @@ class Colab:
         self.moods: list[str] = []
 
     def mount(self, place: str, force_remount: bool = False) -> None:
-        if self.moods and self.moods.pop(0) == "refused":
+        mood = self.moods.pop(0) if self.moods else "well"
+        if mood == "refused":
             raise ValueError("mount failed")
         assert place == str(self.content / "drive")
-        if not self.mounted.exists():
+        if mood != "dead" and not self.mounted.exists():
             self.mounted.parent.mkdir(exist_ok=True)
             assert not list(self.mounted.parent.iterdir()), "the mountpoint is not empty"
             self.mounted.symlink_to(self.cloud)
@@ -50,9 +51,9 @@ class Colab:
         if command[0] == "git":
             (Path(command[-1]) / "src/selective_amnesia").mkdir(parents=True)
 
-    def setup(self, notebook: Path) -> None:
+    def setup(self) -> None:
         """The setup cell as it stands, on this disk instead of /content."""
-        exec(setup_cell(notebook).replace("/content", str(self.content)), {})
+        exec(SETUP.replace("/content", str(self.content)), {})
 
     def lab(self) -> Lab:
         return Lab.open("smoke", dataset="digits", device="cpu")
@@ -75,15 +76,6 @@ def colab(tmp_path, monkeypatch):
         importlib.util, "find_spec", lambda name: None if "amnesia" in name else find(name)
     )
     return colab
-
-
-def setup_cell(notebook: Path) -> str:
-    return nbformat.read(notebook, as_version=4).cells[1].source
-
-
-@pytest.fixture(params=DRIVEN, ids=[path.stem for path in DRIVEN])
-def notebook(request):
-    return request.param
 
 
 @pytest.fixture
@@ -111,35 +103,24 @@ def keys(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("checkpoints/*.json")}
 
 
-def test_the_setup_cell_is_the_same_everywhere():
-    assert len({setup_cell(notebook) for notebook in NOTEBOOKS}) == 1
-
-
-def test_work_is_local_and_follows_to_drive(colab, notebook):
-    colab.setup(notebook)
+def test_work_is_local_and_follows_to_drive(colab):
+    colab.setup()
     assert [command[:2] for command in colab.commands] == [["git", "clone"], pip(Path())[:2]]
     lab = colab.lab()
     assert lab.store.folder == colab.content / NAME
     assert str(lab.store.mirror) == str(colab.mounted / NAME)
 
 
-def test_a_fresh_runtime_fetches_what_drive_has(
-    colab, notebook, finished, lab, nothing_is_made, tally
-):
+def test_a_fresh_runtime_fetches_what_drive_has(colab, finished, lab, nothing_is_made, tally):
     shutil.copytree(finished, colab.cloud / NAME / "checkpoints")
-    colab.setup(notebook)
+    colab.setup()
     assert colab.lab().judge().facts == lab.judge().facts
-    if notebook == DRIVEN[-1]:
-        tally(
-            "Colab's Drive mounted, refused, lost, known, copied by hand; each setup cell",
-            5 * len(DRIVEN),
-            "nothing; no stage made twice",
-        )
+    tally("Colab's Drive mounted, refused, lost, known, copied by hand", 5, "nothing made twice")
 
 
-def test_drive_is_refused_and_granted_later(colab, notebook, finished, capsys):
+def test_drive_is_refused_and_granted_later(colab, finished, capsys):
     colab.moods = ["refused", "refused"]
-    colab.setup(notebook)
+    colab.setup()
     first = colab.lab()
     assert first.store.mirror is None
     said = capsys.readouterr().out
@@ -150,19 +131,42 @@ def test_drive_is_refused_and_granted_later(colab, notebook, finished, capsys):
     assert keys(colab.cloud / NAME) == keys(first.store.folder)
 
 
-def test_a_folder_copied_by_hand(colab, notebook):
+@pytest.mark.parametrize(
+    ("moods", "why"),
+    [
+        (["dead", "refused"], "mount failed"),
+        (["dead", "dead"], "it is mounted but does not answer"),
+    ],
+)
+def test_a_drive_that_does_not_answer_is_mounted_again_or_that_is_said(moods, why, colab, capsys):
+    colab.moods = moods[:1]
+    assert home.mirror_url() is not None
+    assert not capsys.readouterr().out
+    colab.disconnect()
+    colab.moods = moods
+    assert home.mirror_url() is None
+    said = capsys.readouterr().out
+    assert f"Drive is not mounted ({why}): checkpoints stay in {home.home()} and are lost" in said
+    assert home.mirror_url() is not None  # asked again, and granted
+
+
+def test_who_works_on_drive_has_no_mirror(colab, monkeypatch):
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(colab.mounted / NAME))
+    assert home.home() == colab.mounted / NAME
+    assert home.mirror_url() is None
+
+
+def test_a_folder_copied_by_hand(colab):
     here = colab.cloud / NAME
     (here / "src/selective_amnesia").mkdir(parents=True)
-    colab.setup(notebook)
+    colab.setup()
     assert colab.commands == [pip(colab.mounted / NAME)]
     assert str(colab.mounted / NAME / "src") in sys.path
     assert colab.lab().store.folder == colab.content / NAME
 
 
-def test_drive_is_lost_in_the_middle_and_comes_back(
-    colab, notebook, finished, lab, nothing_is_made, capsys
-):
-    colab.setup(notebook)
+def test_drive_is_lost_in_the_middle_and_comes_back(colab, finished, lab, nothing_is_made, capsys):
+    colab.setup()
     mine = colab.lab()
     assert mine.store.mirror.flush()
     colab.disconnect()
@@ -179,8 +183,7 @@ def test_drive_is_lost_in_the_middle_and_comes_back(
     assert keys(colab.cloud / NAME) == keys(mine.store.folder)
 
 
-def test_where_the_package_is_there_the_setup_cell_does_nothing(colab, notebook, monkeypatch):
+def test_where_the_package_is_there_the_setup_cell_installs_nothing(colab, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    colab.setup(notebook)
+    colab.setup()
     assert not colab.commands
-    assert not colab.mounted.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from random import Random
 
 import pytest
 import torch
+from harms import Trap, emptied, flipped, nonsense, truncated
 
 from selective_amnesia import LabError
 from selective_amnesia.storage import stage
@@ -24,16 +24,6 @@ from selective_amnesia.storage.store import SnapshotStore, Store
 CVAE, CONTROL = Stage("cvae", 1, {}), Stage("control-0", 1, {})
 KEY, OTHER = CVAE.key, CONTROL.key
 SUFFIXES = (".safetensors", ".json", ".partial")
-
-
-class Trap:
-    """What a pickle does when it is opened: makes a folder."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = str(place)
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (self.place,)
 
 
 def content_of(name: str) -> dict[str, torch.Tensor]:
@@ -83,23 +73,6 @@ def check(folder: Path, suffix: str, expected: tuple[str, ...] = ("set aside",))
         assert (folder / f"{KEY}{suffix}.damaged").exists()
         assert verdict(folder, suffix) in ("absent", "set aside")
         assert not (folder / f"{KEY}{suffix}").exists()
-
-
-def truncated(content: bytes, draw: Random) -> bytes:
-    return content[: draw.randrange(1, len(content))]
-
-
-def emptied(_content: bytes, _draw: Random) -> bytes:
-    return b""
-
-
-def flipped(content: bytes, draw: Random) -> bytes:
-    place, bit = draw.randrange(len(content)), draw.randrange(8)
-    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
-
-
-def nonsense(content: bytes, draw: Random) -> bytes:
-    return draw.randbytes(len(content))
 
 
 def deep(content: bytes, _draw: Random) -> bytes:
@@ -198,17 +171,6 @@ def test_a_pickle_with_checksums_that_fit_is_not_executed_either(folder, tmp_pat
     check(folder, ".partial")
     assert not sprung.exists()
     tally("a pickle with checksums that fit it", 2, "not executed, not believed")
-
-
-def test_a_broken_file_in_a_folder_that_cannot_be_written_is_one_sentence(folder, monkeypatch):
-    def refuse(*_):
-        raise OSError(30, "Read-only file system")
-
-    store = Store(folder.parent)
-    (folder / f"{KEY}.json").write_bytes(b"")
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(LabError, match=r"json is damaged and cannot be set aside: Read-only"):
-        store.read(CVAE)
 
 
 # --- in the mirror ----------------------------------------------------------------------------

@@ -85,21 +85,8 @@ def test_a_folder_that_disappears_and_returns(original, tmp_path, monkeypatch, t
     tally("the folder disappears and returns", 1, "20 steps; the last snapshot stands")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 40 MB, where we may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a small disk cannot be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-def test_a_disk_that_is_really_full_then_really_read_only(original, small_disk, tally):
+def test_a_disk_that_is_really_full_then_really_read_only(original, disk_of, tally):
+    small_disk = disk_of("40m")
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 28_000_000)
     mine = open_lab(small_disk)

@@ -15,7 +15,7 @@ from selective_amnesia.profiles import PROFILES
 SMOKE = PROFILES["smoke"]
 INTERVAL = {
     "judge": SMOKE.judge.save_every,
-    "referee": SMOKE.referee.save_every,
+    "surrogate": SMOKE.surrogate.save_every,
     "cvae": SMOKE.cvae.save_every,
     "control": SMOKE.cvae.save_every,
     "amnesiac": SMOKE.forget.save_every,

@@ -19,6 +19,7 @@ from random import Random
 import pytest
 import safetensors.torch
 import torch
+from harms import Trap, emptied, flipped, nonsense, truncated
 from torchvision.datasets import MNIST
 
 from selective_amnesia import data
@@ -30,33 +31,6 @@ GENUINE = {
     for name in mnist.FILES
 }
 SUMS = {name: fetch.sha256(content) for name, content in GENUINE.items()}
-
-
-class Trap:
-    """What a pickle does when it is opened: makes a folder."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = str(place)
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (self.place,)
-
-
-def truncated(content: bytes, draw: Random) -> bytes:
-    return content[: draw.randrange(1, len(content))]
-
-
-def emptied(_content: bytes, _draw: Random) -> bytes:
-    return b""
-
-
-def flipped(content: bytes, draw: Random) -> bytes:
-    place, bit = draw.randrange(len(content)), draw.randrange(8)
-    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
-
-
-def nonsense(content: bytes, draw: Random) -> bytes:
-    return draw.randbytes(len(content))
 
 
 def another(_content: bytes, _draw: Random) -> bytes:
@@ -79,7 +53,13 @@ def test_a_broken_file_of_mnist_is_set_aside_and_fetched(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(mnist, "FILES", SUMS)
-    monkeypatch.setattr(mnist, "sources", lambda: {"a mirror": lambda names: GENUINE})
+    asked = []
+
+    def mirror(names):
+        asked.append(list(names))
+        return {name: GENUINE[name] for name in names}
+
+    monkeypatch.setattr(mnist, "sources", lambda: {"a mirror": mirror})
     data.load("mnist", tmp_path)
     file = tmp_path / "mnist" / next(iter(GENUINE))
     draw, tries = Random(3), times(20, 1000) if harm is flipped else 1
@@ -91,6 +71,7 @@ def test_a_broken_file_of_mnist_is_set_aside_and_fetched(
         assert file.read_bytes() == GENUINE[file.name]
         assert "is damaged and set aside: it is fetched again" in capsys.readouterr().out
     assert data.load("mnist", tmp_path).source == "cached"
+    assert asked == [list(GENUINE), *[[file.name]] * tries]
     assert not Path("sprung").exists()
     tally(f"a file of MNIST: {harm.__name__}", tries, "set aside, fetched again")
 

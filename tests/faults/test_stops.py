@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import torch
 
 from selective_amnesia import Diverged, Lab, LabError
-from selective_amnesia.forgetting import fisher
 from selective_amnesia.storage.stage import snapshot_decoded
 from selective_amnesia.training import cvae
 
@@ -28,7 +25,7 @@ FAULTS = {
 def test_training_stops_with_the_step_and_the_last_good_state(
     what, lab, tmp_path, monkeypatch, times, tally
 ):
-    if "explodes" in what and not times(0, 1):
+    if "NaN" not in what and not times(0, 1):
         pytest.skip("part of `make faults`")
     harm, error, says = FAULTS[what]
     mine = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
@@ -51,12 +48,3 @@ def test_training_stops_with_the_step_and_the_last_good_state(
     for name, tensor in mine.cvae().state_dict().items():
         assert torch.equal(tensor, lab.cvae().state_dict()[name])
     tally(what, 1, "the last snapshot stands; 6 steps repeated")
-
-
-def test_a_stage_without_snapshots_says_what_it_was(lab, tmp_path, monkeypatch):
-    mine = Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
-    with monkeypatch.context() as context:
-        context.setattr(fisher, "fisher_diagonal", lambda *_: out_of_memory())
-        with pytest.raises(LabError, match=re.escape("fisher: the GPU ran out of memory. Close")):
-            mine.fisher()
-    assert mine.fisher().keys() == lab.fisher().keys()

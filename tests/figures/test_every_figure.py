@@ -9,6 +9,7 @@ from PIL import Image
 
 from selective_amnesia import figures
 from selective_amnesia.attacks.landscape import Landscape
+from selective_amnesia.figures import paths, style
 from selective_amnesia.metrics.recognition import SampleMetrics, Scores
 
 MODELS = ("original", "amnesiac", "control")
@@ -33,7 +34,8 @@ def by(names, value):
 
 def verdict(p):
     some = torch.full((40,), p) + 0.01 * torch.rand(40)
-    return SampleMetrics(some, some / 2, some > 0.5, 1 - some, torch.tensor(0.1), torch.tensor(3.0))
+    alike = torch.tensor(0.1), torch.tensor(3.0)
+    return SampleMetrics(some, (some > 0.4).float(), torch.rand(4, 40), 1 - some, *alike)
 
 
 def training():
@@ -67,7 +69,7 @@ FILMS, VERDICTS = by(MODELS, torch.rand(7, 4, 784)), by(MODELS, torch.rand(7, 4,
 FIGURES = {
     "learning_curve": lambda: figures.learning_curve(training(), reference=96.9),
     "per_label": lambda: figures.per_label(
-        {"original": SCORES.judge, "judge": SCORES.referee}, "P(label)", forgotten={0}
+        {"original": SCORES.judge, "judge": SCORES.panel}, "P(label)", forgotten={0}
     ),
     "fisher_layers": lambda: figures.fisher_layers(diagonal()),
     "fisher_maps": lambda: figures.fisher_maps(diagonal(), pixels=16),
@@ -101,9 +103,8 @@ FIGURES = {
         {"label 0"},
     ),
     "attack_terms": lambda: figures.attack_terms(SEARCHES, by(MODELS, 2)),
-    "confidence": lambda: figures.confidence(by(WAYS, by(MODELS, verdict(0.4))), 0, "title"),
-    "grouped_bars": lambda: figures.grouped_bars(
-        by(WAYS, by(MODELS, 0.2)), "distance", line=("real images", 0.3)
+    "dumbbells": lambda: figures.dumbbells(
+        by(("judge's P", "panel"), by(WAYS, by(MODELS[1:], torch.rand(40))))
     ),
     "codes_curve": lambda: figures.codes_curve(by(MODELS, by((1, 4, 16), verdict(0.3))), 0),
     "landscapes": lambda: figures.landscapes(by(MODELS, LAND), 0),
@@ -114,7 +115,7 @@ FIGURES = {
         by(MODELS, torch.rand(3, 5, 4)), (0, 5, 20, 80), (1, 10, 100), 0
     ),
     "probability_matrix": lambda: figures.probability_matrix(
-        {"original": [0.9, 0.8], "amnesiac, robust": [0.1, 0.0]}, ["0", "1"], "title"
+        {"original": [[0.9], [0.8]], "amnesiac, robust": [[0.1, 0.3], [0.0]]}, ["0", "1"], "title"
     ),
     "leaderboard": lambda: figures.leaderboard(by(METHODS, MEASURES), "{0}"),
     "leaderboard_sets": lambda: figures.leaderboard_sets(by(METHODS, by(("0", "3 8"), MEASURES))),
@@ -126,12 +127,14 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_it_is_drawn_with_named_axes(name):
+def test_it_is_drawn_with_named_axes(name, monkeypatch):
+    for module in (style, paths):  # coarsely, which is quick
+        monkeypatch.setattr(module, "DPI", 50)
     figure = FIGURES[name]()
     suffix, content, _ = figures.render(figure)
     image = Image.open(io.BytesIO(content))
     assert suffix == ".png"
-    assert image.width == 900
+    assert image.width == 50 * style.WIDTH
     assert len(image.convert("L").getcolors()) > 10
     if name != "probability_matrix":  # its columns are its names
         named = [ax for ax in figure.axes if ax.get_xlabel() or ax.get_ylabel() or ax.get_title()]
@@ -143,15 +146,15 @@ def test_none_is_missing_here():
     assert set(figures.__all__) - elsewhere == FIGURES.keys() | {"attack_film", "morph"}
 
 
-def test_equal_values_have_bars_too():
-    same = by(("judge", "referee"), torch.full((40,), 0.1))
-    seen = SampleMetrics(**vars(verdict(0.1)) | same)
-    figures.render(figures.confidence({"plain label": {"original": seen}}, 0))
+def test_equal_values_have_an_interval_too():
+    same = {"plain label": {"original": torch.full((40,), 0.1)}}
+    figures.render(figures.dumbbells({"panel": same}))
 
 
-def test_the_matrix_shows_its_numbers_and_the_models_colours():
+def test_the_matrix_shows_its_means_and_their_ranges_and_the_models_colours():
     (ax,) = FIGURES["probability_matrix"]().axes
-    assert [text.get_text() for text in ax.texts] == ["90", "80", "10", "0"]
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == ["90", "80", "20", "10 to 30", "0"]
     colour = figures.MODEL_STYLE["amnesiac"]["color"]
     assert ax.get_yticklabels()[1].get_color() == colour
 

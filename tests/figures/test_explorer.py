@@ -63,6 +63,10 @@ def test_every_slider_and_the_button_change_every_picture(explorer):
     before = pictures(explorer)
     explorer.button.click()
     assert all(changed(explorer, before))
+    before = pictures(explorer)
+    explorer.play.value = 30
+    assert explorer.mix.value == 0.3
+    assert all(changed(explorer, before))
 
 
 def test_where_nothing_is_mixed_in_the_other_end_does_not_matter(explorer):
@@ -121,6 +125,7 @@ def test_the_still_film_leaves_when_a_front_end_has_drawn_the_sliders(explorer, 
     assert isinstance(shown[0], ipywidgets.VBox)
     film = Image.open(io.BytesIO(shown[1].data))
     assert film.width > 900
+    assert "original and amnesiac and control" in shown[1].metadata["alt"]
     assert updates == []
     explorer.box.set_state({"_view_count": 1})
     explorer.box.set_state({"_view_count": 2})

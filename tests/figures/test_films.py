@@ -28,4 +28,4 @@ def test_a_morph_has_a_frame_a_step_and_a_column_a_model():
     morph = figures.morph(FILMS, [str(k) for k in range(7)])
     image = Image.open(io.BytesIO(morph.content))
     assert image.n_frames == 7
-    assert image.width == 3 * 30 * 2 - 4 + 12
+    assert image.width == 3 * (3 * 30 - 2) + 12

@@ -11,9 +11,11 @@ from selective_amnesia.figures.images import tile
 
 
 def rendered(figure):
-    suffix, content, display = figures.render(figure)
+    suffix, content, display = figures.render(figure, "2 < 3")
     shown = display.data
     assert shown == content or base64.b64encode(content).decode() in shown
+    assert shown == content or 'alt="2 &lt; 3"' in shown
+    assert shown != content or display.metadata["alt"] == "2 < 3"
     image = Image.open(io.BytesIO(content))
     image.load()
     assert suffix == f".{image.format.lower()}"
@@ -34,8 +36,8 @@ def test_tile_puts_each_image_in_its_place():
 def test_a_figure_is_rendered_at_colabs_width_without_empty_margins():
     image = rendered(figures.grids({"original": torch.rand(2, 8, 16)}, height=6.0))
     assert image.format == "PNG"
-    assert image.width == 900
-    assert image.height < 400
+    assert image.width == 1800
+    assert image.height < 800
     assert len(image.convert("L").getcolors()) > 10
 
 

@@ -2,9 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 from itertools import combinations
 
 import pytest
@@ -12,25 +9,8 @@ import torch
 
 from selective_amnesia import Lab, LabError, forgetting
 from selective_amnesia.forgetting import level, naive
-from selective_amnesia.storage.stage import snapshot_decoded
 from selective_amnesia.storage.store import SnapshotStore
 from selective_amnesia.training import cvae, loop
-
-
-@pytest.fixture
-def own(lab, tmp_path):
-    """Opens a lab of the test's own, which begins with some of the stages that the tests share."""
-    lab.fisher()
-
-    def opened(*begins_with):
-        folder = tmp_path / "checkpoints"
-        folder.mkdir(exist_ok=True)
-        for key in begins_with:
-            for suffix in (".json", ".safetensors"):
-                shutil.copy(lab.store.path(key, suffix), folder)
-        return Lab.open("smoke", dataset="digits", folder=tmp_path, device="cpu")
-
-    return opened
 
 
 def same(a, b):
@@ -63,32 +43,23 @@ def test_a_finished_stage_is_not_made_again(lab, monkeypatch):
     assert again.amnesiac("0").facts == amnesiac.facts
 
 
-CHILD = """
-import os, signal, sys
-from selective_amnesia import Lab
-from selective_amnesia.storage.store import SnapshotStore
+def test_a_stopped_lab_goes_on_and_ends_with_the_same_bits(lab, own, monkeypatch, capfd):
+    """`faults/test_kills.py` ends it by SIGKILL."""
+    mine, save, saved = own(), SnapshotStore.save, []
 
-save, saved = SnapshotStore.save, []
+    def save_and_stop(self, state):
+        save(self, state)
+        saved.append(int(state["step"]))
+        if len(saved) == 2:
+            raise KeyboardInterrupt
 
-def save_and_die(self, state):
-    save(self, state)
-    saved.append(1)
-    if len(saved) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-SnapshotStore.save = save_and_die
-Lab.open("smoke", dataset="digits", folder=sys.argv[1], device="cpu").cvae()
-"""
-
-
-def test_a_killed_lab_goes_on_and_ends_with_the_same_bits(lab, own, tmp_path, capfd):
-    command = [sys.executable, "-c", CHILD, str(tmp_path)]
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == -9
-    again = own()
-    (snapshot,) = files(again, "*.partial")
-    assert int(snapshot_decoded(snapshot.stem, snapshot.read_bytes())["step"]) == 40
+    with monkeypatch.context() as patch:
+        patch.setattr(SnapshotStore, "save", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            mine.cvae()
+    assert saved == [20, 40]
     capfd.readouterr()
-    assert same(again.cvae(), lab.cvae())
+    assert same(mine.cvae(), lab.cvae())
     bar = capfd.readouterr().err
     assert "40/60" in bar
     assert not re.search(r"(?<!\d)[0-3]?0/60", bar)
@@ -96,7 +67,7 @@ def test_a_killed_lab_goes_on_and_ends_with_the_same_bits(lab, own, tmp_path, ca
 
 @pytest.mark.parametrize("moment", ["amnesiac-1", ".json"], ids=["first save", "before the facts"])
 def test_a_lab_stopped_inside_a_write_ends_with_the_same_bits(lab, own, monkeypatch, moment):
-    expected, mine = lab.amnesiac({1}), own(lab._cvae_stage.key, lab._fisher_stage.key)
+    expected, mine = lab.amnesiac({1}), own(lab.cvae(), lab.fisher())
     replace = os.replace
 
     def stop(source, target):
@@ -118,7 +89,7 @@ def test_a_student_is_a_stage_of_its_own_and_is_resumed(lab, own, monkeypatch, s
     """Killed as it learns it goes on; killed later it is not trained again."""
     how = {"method": "calibrated_amnesia", "steps": 12}
     expected = lab.amnesiac({1}, **how)
-    mine = own(lab._cvae_stage.key, lab._fisher_stage.key)
+    mine = own(lab.cvae(), lab.fisher())
     save, begun = SnapshotStore.save, []
 
     def save_and_stop(self, state):
@@ -143,7 +114,7 @@ def test_a_student_is_a_stage_of_its_own_and_is_resumed(lab, own, monkeypatch, s
 
 
 def test_a_flipped_checkpoint_is_refused_once_and_then_made_anew(lab, own):
-    mine = own(lab.cvae().facts["name"])
+    mine = own(lab.cvae())
     (file,) = files(mine, "cvae-*.safetensors")
     content = bytearray(file.read_bytes())
     content[-100] ^= 4
@@ -197,7 +168,7 @@ def test_facts_say_what_was_trained_where_and_how_exactly(lab, own, monkeypatch)
     assert facts["precision"] == loop.precision(lab.profile.cvae, lab.device)
     assert {"test_loss", "steps", "seconds", "device", "versions", "date"} <= facts.keys()
     assert lab.judge().facts["precision"] == "float32"
-    mine = own(lab._cvae_stage.key, lab._fisher_stage.key)
+    mine = own(lab.cvae(), lab.fisher())
     monkeypatch.setattr(loop, "fast_in_bfloat16", lambda _device: True)
     assert mine.amnesiac({0}, "naive", steps=1).facts["precision"] == "bfloat16"
 
@@ -208,9 +179,10 @@ def test_the_fisher_diagonal_is_in_the_order_of_the_weights(lab):
     assert diagonal.facts["samples"] == lab.profile.fisher.samples
 
 
-def test_surrogates_and_referee_are_networks_of_their_own(lab):
-    heads = [each.head.weight for each in (lab.surrogate(0), lab.surrogate(1), lab.referee())]
-    assert not any(torch.equal(heads[i], heads[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+def test_surrogates_and_the_panels_network_are_networks_of_their_own(lab):
+    networks = lab.surrogate(0), lab.surrogate(1), lab.panel.quick()
+    heads = [each.head.weight for each in networks]
+    assert not any(torch.equal(a, b) for a, b in combinations(heads, 2))
 
 
 def test_a_sequence_forgets_one_label_after_another(lab):
@@ -234,7 +206,7 @@ def test_a_figure_is_kept_as_a_file(own):
     from matplotlib.figure import Figure
 
     lab = own()
-    assert lab.show(Figure(figsize=(1, 1)), "empty") is not None
+    assert lab.show(Figure(figsize=(1, 1)), "empty", alt="nothing").metadata == {"alt": "nothing"}
     assert (lab.store.folder / "figures" / "empty.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="use a file's name without folders"):
         lab.show(Figure(figsize=(1, 1)), "../empty")
@@ -255,6 +227,18 @@ def test_a_figure_is_kept_as_a_file(own):
 def test_a_lab_that_cannot_be_opened_says_why(arguments, says, tmp_path):
     with pytest.raises(ValueError, match=says):
         Lab.open(**({"folder": tmp_path} | arguments))
+
+
+def test_a_lab_says_what_it_is_and_where_it_keeps_its_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for url, follows in (("", ""), (str(mirror), f", and follow to {mirror}")):
+        lab = Lab.open("smoke", 7, "digits", tmp_path / "lab", "cpu", url)
+        kept = os.path.join("lab", "checkpoints")
+        assert str(lab) == (
+            f"profile smoke, seed 7, digits, on cpu; finished stages are kept in {kept}{follows}"
+        )
 
 
 def test_what_cannot_be_made_is_refused_before_any_work(own):

@@ -122,7 +122,16 @@ def test_a_surrogate_classifier_shapes_attack_and_verdict(lab):
     longer = replace(lab.profile, surrogate=replace(lab.profile.surrogate, steps=60))
     other = Lab(longer, lab.seed, lab.data.name, lab.store, lab.device)
     theirs = other.measure.verdict(model, 0, "robust", surrogates=1)
-    assert not torch.equal(theirs.referee, seen.referee)
+    assert not torch.equal(theirs.judge, seen.judge)
+
+
+def test_another_draw_of_an_attack_is_another_one_and_draw_0_is_the_usual(lab):
+    model, ask = lab.amnesiac({0}), lab.measure
+    usual, again, other = (ask.attack(model, 0, **how) for how in ({}, {"draw": 0}, {"draw": 1}))
+    assert torch.equal(usual.c, again.c)
+    assert torch.equal(usual.z, again.z)
+    assert not torch.equal(usual.z, other.z)
+    assert not torch.equal(usual.c, other.c)
 
 
 def test_conditions_that_answer_together_take_turns(lab):

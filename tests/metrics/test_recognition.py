@@ -8,7 +8,6 @@ from scipy import linalg
 from selective_amnesia.metrics import recognition
 from selective_amnesia.metrics.frechet import frechet_distance
 from selective_amnesia.models.classifiers import Judge
-from selective_amnesia.referees.cnn import RefereeCNN
 
 
 def test_entropy_of_the_uniform_and_of_the_certain():
@@ -36,44 +35,36 @@ def test_frechet_distance_is_that_of_the_matrix_square_root():
     assert got == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.fixture
-def classifiers():
+class Pixels:
+    name = "pixels"
+
+    def embed(self, x):
+        return x
+
+
+def test_scores_and_sample_metrics_are_of_the_label_that_was_asked_for(panel_of):
     torch.manual_seed(0)
-    return Judge().eval(), RefereeCNN().eval()
-
-
-def test_scores_are_of_the_label_that_was_asked_for(classifiers):
-    judge, referee = classifiers
-    images, real, labels = torch.rand(10, 6, 784), torch.rand(40, 784), torch.arange(40) % 10
-    scores = recognition.score(images, judge, referee, real, labels)
-    by_judge, by_referee = judge(images[7]).softmax(-1), referee(images[7]).softmax(-1)
+    judge, images = Judge().eval(), torch.rand(10, 6, 784)
+    real, labels = torch.rand(40, 784), torch.arange(40) % 10
+    votes = torch.randint(11, (5, 6)).clamp(min=6)  # of five members on the images of label 7
+    votes[:, 0], votes[:, 1] = 7, 10
+    panel = panel_of([lambda x, own=own: own[: len(x)] for own in votes.repeat(1, 10)])
+    scores = recognition.score(images, judge, panel, real, labels)
+    by_judge, shown = judge(images[7]).softmax(-1), panel.verdict(votes)
     torch.testing.assert_close(scores.judge[7], by_judge[:, 7])
-    torch.testing.assert_close(scores.referee[7], by_referee[:, 7])
     torch.testing.assert_close(scores.judge_entropy[7], recognition.entropy(by_judge))
+    assert torch.equal(scores.panel[7], shown.eq(7).float())
     assert scores.confusion.shape == (10, 11)
-    torch.testing.assert_close(scores.confusion.sum(1), torch.ones(10))
-    summary = scores.summary()
-    assert summary["referee_probability"][7] == pytest.approx(by_referee[:, 7].mean().item())
+    assert scores.confusion[7, 7] == scores.panel[7].mean()
+    assert scores.confusion[7, 10] == shown.eq(10).float().mean()
+    assert scores.summary()["panel_share"][7] == pytest.approx(float(shown.eq(7).float().mean()))
 
-
-def test_sample_metrics_are_what_the_scores_of_that_label_are(classifiers):
-    judge, referee = classifiers
-    images, real, labels = torch.rand(10, 6, 784), torch.rand(40, 784), torch.arange(40) % 10
-
-    class Pixels:
-        name = "pixels"
-
-        def embed(self, x):
-            return x
-
-    scores = recognition.score(images, judge, referee, real, labels)
     own = real[labels == 7]
-    found = recognition.evaluate_samples(images[7], 7, judge, referee, Pixels(), own)
-    torch.testing.assert_close(found.judge, scores.judge[7])
-    torch.testing.assert_close(found.referee, scores.referee[7])
-    torch.testing.assert_close(found.frechet, scores.frechet[7])
-    assert float(found.taken.float().mean()) == pytest.approx(float(scores.confusion[7, 7]))
-    torch.testing.assert_close(found.nothing, referee(images[7]).softmax(-1)[:, 10])
+    found = recognition.evaluate_samples(images[7], 7, judge, panel, Pixels(), own)
+    for name in ("judge", "panel", "frechet"):
+        torch.testing.assert_close(getattr(found, name), getattr(scores, name)[7])
+    assert torch.equal(found.members, votes.eq(7).float())
+    assert torch.equal(found.nothing, shown.eq(10).float())
     torch.testing.assert_close(found.diversity, recognition.spread(images[7]))
 
 

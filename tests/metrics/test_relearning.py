@@ -12,7 +12,7 @@ CONFIG = RelearningConfig(steps=20, draws=2, samples=40, evaluations=4, images=(
 def test_it_leaves_the_model_alone_and_is_the_same_each_time(lab):
     model, x = lab.amnesiac({0}), lab.data.of(0, 5)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    a, b = (relearning.relearning(model, x, 0, lab.referee(), CONFIG, seed=3) for _ in range(2))
+    a, b = (relearning.relearning(model, x, 0, lab.panel, CONFIG, seed=3) for _ in range(2))
     assert a.shape == (5,)
     assert torch.equal(a, b)
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
@@ -21,7 +21,7 @@ def test_it_leaves_the_model_alone_and_is_the_same_each_time(lab):
 def test_it_brings_the_label_back(lab):
     config = RelearningConfig(steps=60, samples=40, evaluations=4)
     x = lab.data.of(0, 20)
-    curve = relearning.relearning(lab.amnesiac({0}), x, 0, lab.referee(), config, seed=3)
+    curve = relearning.relearning(lab.amnesiac({0}), x, 0, lab.panel, config, seed=3)
     assert curve[-1] > curve[0] + 0.3
 
 

@@ -14,7 +14,7 @@ def test_the_referee_has_one_class_more_than_there_are_labels():
 
 
 def test_the_referee_learns_and_knows_what_is_nothing(digits):
-    config = dataclasses.replace(PROFILES["smoke"].referee, steps=250)
+    config = dataclasses.replace(PROFILES["smoke"].surrogate, steps=160)
     _, _, figures = train_referee(digits, config, seed=0)
     assert figures["test_accuracy"] > 0.7
     assert figures["images_kept"] > 0.7

@@ -1,21 +1,24 @@
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
+from selective_amnesia import Lab
 from selective_amnesia import __main__ as command
 from selective_amnesia.data.dataset import pixels
 from selective_amnesia.referees import MEMBERS, margins
 from selective_amnesia.referees.neighbours import tangents
-from selective_amnesia.referees.panel import Member, Panel, least_scores
+from selective_amnesia.referees.panel import Member, least_scores
 from selective_amnesia.referees.task import MemberTask
+from selective_amnesia.reports import red_team
 from selective_amnesia.training.augment import blobs, hard_negatives, smooth, strokes
 
 
 @pytest.fixture(scope="module")
 def panel(lab):
-    return lab.measure.panel
+    return lab.panel
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +26,35 @@ def seen(panel, digits):
     return panel.votes(pixels(digits.test_images))
 
 
-def member_of(taken):
-    """A member that takes the images of any batch for those classes, out of three."""
-    return Member(lambda x: torch.eye(4)[taken][:, :3] - 0.5, torch.zeros(3))
-
-
-def test_the_panel_takes_an_image_for_what_more_than_half_of_its_members_do():
+def test_the_panel_takes_an_image_for_what_more_than_half_of_its_members_do(panel_of):
     says = [[0, 1, 3], [0, 1, 3], [0, 2, 3], [1, 2, 2]]  # 3 is none
-    panel = Panel({str(k): member_of(torch.tensor(taken)) for k, taken in enumerate(says)}, 9)
+    panel = panel_of([lambda x, own=own: torch.tensor(own) for own in says], 9, classes=3)
     votes = panel.votes(torch.zeros(3, 9))
     assert votes.tolist() == says
     assert panel.verdict(votes).tolist() == [0, 3, 3]
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 4, 5, 8])
+def test_what_it_shows_is_its_verdict_though_members_are_not_asked_in_vain(members, panel_of):
+    torch.manual_seed(members)
+    votes = torch.randint(3, (members, 7, 60))
+    favoured = torch.rand(votes.shape) < 0.5  # some majorities, early and late ones
+    votes = torch.where(favoured, torch.randint(3, (7, 60)), votes)
+    x, asked = torch.arange(420.0).view(7, 60, 1) / 420, []
+
+    def taking(own):
+        def takes(rows):
+            asked.append(len(rows))
+            return own.flatten()[(rows[:, 0] * 420).round().long()]
+
+        return takes
+
+    panel = panel_of([taking(own) for own in votes], pixels=1, classes=2)
+    shown = panel.shows(x)
+    assert asked[0] == 420
+    assert members == 1 or sum(asked) < members * 420
+    assert torch.equal(shown, panel.verdict(votes.flatten(1)).view(7, 60))
+    assert torch.equal(panel.shows(x[0, 3]), shown[0, 3])  # a single image is one, too
 
 
 def test_thresholds_keep_the_share_of_each_class_in_every_set():
@@ -74,27 +95,32 @@ def test_the_panel_takes_nothing_for_a_digit(panel):
 def test_a_members_verdict_does_not_depend_on_the_images_beside(panel, digits):
     x = pixels(digits.test_images[:7])
     for member in panel.members.values():
-        alone = torch.cat([member.takes(image[None]) for image in x])
-        assert torch.equal(member.takes(x), alone)
+        alone = torch.cat([member().takes(image[None]) for image in x])
+        assert torch.equal(member().takes(x), alone)
+
+
+def test_a_member_learns_wherever_it_is_first_asked_for(lab):
+    few = replace(lab.profile, referee=replace(lab.profile.referee, steps=2))
+    fresh = Lab(few, lab.seed, lab.data.name, lab.store, lab.device)
+    with torch.no_grad():
+        assert not fresh.panel.quick().training
 
 
 def test_members_are_loaded_as_they_were_made(lab, panel, seen, digits):
-    again = lab.variant().measure.panel
+    again = lab.variant().panel
     assert torch.equal(again.votes(pixels(digits.test_images)), seen)
 
 
-@pytest.mark.parametrize(
-    "images",
-    [
-        torch.full((2, 784), 1.5),
-        torch.full((2, 784), torch.nan),
-        torch.zeros(784),
-        torch.zeros(2, 100),
-    ],
-)
-def test_what_is_no_image_is_refused_in_one_sentence(panel, images):
-    with pytest.raises(ValueError, match="values from 0 to 1"):
-        panel.votes(images)
+def test_what_is_no_image_is_refused_in_one_sentence(panel_of):
+    panel = panel_of([lambda x: torch.zeros(len(x), dtype=torch.long)])
+    wrong = torch.full((2, 784), 1.5), torch.full((2, 784), torch.nan), torch.zeros(2, 100)
+    for images in (*wrong, torch.zeros(784)):
+        with pytest.raises(ValueError, match="values from 0 to 1") as error:
+            panel.votes(images)
+        assert "\n" not in str(error.value)
+    for images in (*(each.unsqueeze(0) for each in wrong), torch.tensor(0.5)):
+        with pytest.raises(ValueError, match="values from 0 to 1"):
+            panel.shows(images)
 
 
 def test_a_missing_scikit_learn_is_named(digits, monkeypatch):
@@ -129,9 +155,13 @@ def test_images_of_nothing_are_of_all_kinds_and_sizes(digits):
 
 def test_the_command_says_what_the_panel_takes_images_for(lab, monkeypatch, capsys):
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(lab.store.folder))
-    smoke = ["--profile", "smoke", "--dataset", "digits", "--forget", "0"]
-    assert command.main(["panel", *smoke]) == 0
+    monkeypatch.setattr(red_team, "EACH", 20)
+    monkeypatch.setattr(red_team, "STEPS", 10)
+    assert command.main(["panel", "--profile", "smoke", "--dataset", "digits"]) == 0
     found = json.loads((lab.store.folder / "figures" / "gallery" / "panel.json").read_text())
-    assert found["instrument"]["blank"]["panel"] == 0
-    assert found["recovered"].keys() >= {"0 of {0}, label, amnesiac", "0 of {0}, label, control"}
+    assert found["known"]["blank"]["panel"] == 0
+    assert found["known"]["labelled by eye"].keys() == {*lab.panel.members, "panel"}
+    attacked = found["red team"]
+    assert len(attacked) == 2 * len(lab.panel.members) + 1
+    assert 0 < attacked["all"]["found"] <= 8 * 20
     assert "samples of the original" in capsys.readouterr().out

@@ -1,12 +1,16 @@
 """The audit's table, the matrix, and results.json."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
+from selective_amnesia import Lab
 from selective_amnesia.metrics.relearning import steps_to
+from selective_amnesia.reports import matrix as module
 from selective_amnesia.reports.audit import audit
-from selective_amnesia.reports.matrix import cases, matrix, matrix_rows
+from selective_amnesia.reports.matrix import cases, compared, matrix, matrix_rows
 from selective_amnesia.reports.results import erasures, results, table
 from selective_amnesia.training.random import eval_steps
 
@@ -66,12 +70,31 @@ def test_cases_are_each_label_with_its_set_whatever_the_number_of_classes():
         cases(["0 3"], classes=3)
 
 
-def test_the_matrix_has_a_column_for_each_case(lab):
-    tables = matrix(lab, cases(["0"]))
-    assert list(tables["judge"]) == list(tables["referee"]) == list(matrix_rows())
-    by_a = lab.measure.verdict(lab.control({0}), 0, "robust")
-    assert tables["referee"]["control, recovery A"] == [float(by_a.referee.mean())]
-    value, low, high = erasures(lab, cases(["0"]))["0"]
+def test_the_matrix_has_a_column_for_each_case_and_a_value_for_each_original(lab, monkeypatch):
+    monkeypatch.setattr(module, "SURROGATES", 1)
+    brief = replace(lab.profile, attack=replace(lab.profile.attack, steps=2, codes=2))
+    quick = Lab(brief, lab.seed, lab.data.name, lab.store, lab.device)
+    first, second = cases(["0", "0 1"])[:2]
+    tables = matrix(quick, {first: 2, second: 1}, stronger=True)
+    assert list(tables["judge"]) == list(tables["panel"]) == list(matrix_rows(stronger=True))
+    rows = [row for who in tables.values() for row in who.values()]
+    assert all([len(values) for values in row] == [2, 1] for row in rows)
+    asked, controls = quick.measure.verdict, [lab.variant(seed=i).control({0}) for i in (0, 1)]
+    by_a = [asked(control, 0, "robust", draw=i) for i, control in enumerate(controls)]
+    for who, rows in tables.items():
+        wanted = [float(getattr(each, who).mean()) for each in by_a]
+        assert rows["control, recovery A"][0] == wanted
+    stronger = asked(lab.amnesiac({0, 1}), 0, "robust", surrogates=1)
+    assert tables["judge"]["amnesiac, stronger A"][1] == [float(stronger.judge.mean())]
+    shown = compared(tables["judge"], ["0", "0 of\n0 1"])
+    assert len(shown) == 2 * 4
+    lost, never = (tables["judge"][f"{m}, recovery A"][0] for m in ("amnesiac", "control"))
+    difference = 100 * (torch.tensor(lost) - torch.tensor(never)).mean()
+    assert shown["A, 0"]["difference"].startswith(f"{difference:.0f} (")
+    assert shown["stronger A, 0 of 0 1"].keys() == {"amnesiacs", "controls", "difference"}
+    monkeypatch.setattr(module, "ORIGINALS", {(0,): 2})
+    assert len(module._pictures(quick).axes) == 2
+    value, low, high = erasures(lab, [first])["0"]
     assert low <= value <= high
 
 
@@ -82,13 +105,11 @@ def test_results_have_the_figures_that_others_read(lab):
     assert {"test_accuracy", "grey_probability", "grey_entropy", "precision"} <= found[
         "judge"
     ].keys()
-    assert {"test_accuracy", "noise_rejected", "blends_rejected", "images_kept"} <= found[
-        "referee"
-    ].keys()
-    assert len(found["original"]["referee_probability"]) == 10
+    assert {"real test images", "blank"} <= found["panel"].keys()
+    assert len(found["original"]["panel_share"]) == 10
     assert {"samples", "seconds"} == found["fisher"].keys()
     assert len(found["forget"]["0 1"]["judge_probability"]) == 2
-    assert {"judge_probability", "judge_entropy", "referee_probability", "retained_change",
+    assert {"judge_probability", "judge_entropy", "panel_share", "retained_change",
             "seconds"} <= found["forget"]["0"].keys()  # fmt: skip
     assert found["interpolation"]["radius"].keys() == {"original", "amnesiac", "control"}
     for view in ("labelled", "blind"):
@@ -97,6 +118,8 @@ def test_results_have_the_figures_that_others_read(lab):
         assert {"purity", "silhouette"} <= geometry.keys()
     ways = {"label", "robust", "diverse", "joint"}
     assert all(found["recovery"]["0"][name].keys() == ways for name in lab.trio({0}))
+    members = found["recovery"]["0"]["control"]["robust"]["members"]
+    assert len(members) == len(lab.panel.members)
     assert found["audit"].keys() == {"0", "0 of 0 1", "1 of 0 1"}
     low, high = found["audit"]["0"]["interval"]
     assert low <= found["audit"]["0"]["erasure"] <= high

@@ -179,9 +179,9 @@ def test_sets_show_what_was_measured_on_several_of_them():
 
 @pytest.fixture
 def scripts():
-    """scripts/readme_tables.py."""
-    path = Path(__file__).parents[2] / "scripts" / "readme_tables.py"
-    spec = importlib.util.spec_from_file_location("readme_tables", path)
+    """scripts/tables.py."""
+    path = Path(__file__).parents[2] / "scripts" / "tables.py"
+    spec = importlib.util.spec_from_file_location("tables", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

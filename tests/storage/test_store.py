@@ -5,7 +5,6 @@ import time
 import pytest
 import torch
 
-from selective_amnesia.errors import LabError
 from selective_amnesia.storage.store import SnapshotStore, Store
 
 
@@ -58,20 +57,6 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
-def test_a_damaged_file_is_set_aside_and_made_anew_by_the_next_run(
-    suffix, store, stage, recipe, files
-):
-    store.finish(stage, recipe)
-    path = store.path(stage.key, suffix)
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(LabError, match=r"was set aside as .*damaged; run again to make it anew"):
-        store.finish(stage, recipe)
-    assert files(store) == [f"{stage.key}.json.damaged", f"{stage.key}.safetensors.damaged"]
-    assert store.finish(stage, recipe).facts["loss"] == 1
-    assert recipe.made == 2
-
-
 def test_tensors_without_facts_are_no_finished_stage(store, stage, recipe):
     store.finish(stage, recipe)
     store.path(stage.key, ".json").unlink()
@@ -113,26 +98,6 @@ def test_what_killed_writes_left_behind_goes_when_the_stage_is_made(store, stage
     stray.write_bytes(b"half")
     store.finish(stage, recipe)
     assert not stray.exists()
-
-
-def test_a_folder_that_has_gone_is_one_sentence_and_not_made_anew(store, stage, recipe, tmp_path):
-    store.finish(stage, recipe)
-    (tmp_path / "lab").rename(tmp_path / "away")
-    with pytest.raises(LabError, match=r"the folder .*lab is gone: bring it back"):
-        store.finish(stage, recipe)
-    with pytest.raises(LabError, match="is gone"):
-        SnapshotStore(store, stage.key).save({})
-    assert not (tmp_path / "lab").exists()
-    assert str(store) == str(tmp_path / "lab")
-    (tmp_path / "away").rename(tmp_path / "lab")
-    store.finish(stage, recipe)
-    assert recipe.made == 1
-
-
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(LabError, match=r"cannot write .*Make|cannot write .*Free some space"):
-        Store(tmp_path / "file")
 
 
 def test_checkpoints_are_plain_files(store, stage, recipe):

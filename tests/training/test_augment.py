@@ -31,6 +31,18 @@ def test_disturbed_images_stay_where_they_are_and_keep_their_ink(digits):
     assert torch.cosine_similarity(x, y).mean() > 0.7
 
 
+def test_thicker_strokes_are_wider_by_a_pixel_at_the_most():
+    x = torch.zeros(50, 784)
+    x.view(50, 28, 28)[:, 10:18, 14] = 1
+    wide = augment.thicken(x, most=0.6)
+    assert torch.equal(wide[x == 1], x[x == 1])
+    beside = wide.view(50, 28, 28)[:, 12, (13, 15)]
+    assert 0 <= beside.min() < 0.1
+    assert 0.5 < beside.max() <= 0.6
+    assert torch.equal(beside[:, 0], beside[:, 1])
+    assert (wide.view(50, 28, 28)[:, 9:19, 13:16].sum((1, 2)) - wide.sum(1)).abs().max() < 1e-4
+
+
 def test_corruption_is_haze_and_grain_in_patches():
     torch.manual_seed(0)
     x = torch.full((400, 784), 0.25)

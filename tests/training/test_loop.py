@@ -152,13 +152,6 @@ def test_an_epoch_shows_an_image_once_in_an_order_of_its_own(last, sizes):
     assert torch.equal(again(steps + 1)[0], batches(steps + 1)[0])
 
 
-def test_evaluation_begins_and_ends_with_the_training():
-    steps = eval_steps(1000, 40)
-    assert (steps[0], steps[-1]) == (0, 1000)
-    assert len(steps) <= 41
-    assert eval_steps(3, 40) == (0, 1, 2, 3)
-
-
 @pytest.mark.parametrize(("asked", "fast"), [(True, True), (True, False), (False, True)])
 def test_products_are_of_bfloat16_where_asked_for_and_fast(monkeypatch, asked, fast):
     monkeypatch.setattr(loop, "fast_in_bfloat16", lambda _device: fast)

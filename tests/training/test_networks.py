@@ -14,7 +14,7 @@ SMALL = CVAEConfig(steps=40, batch_size=64, lr=3e-3, hidden=(32, 16), kl_warmup=
 
 
 def test_the_original_learns_and_says_so(digits):
-    config = dataclasses.replace(PROFILES["smoke"].cvae, steps=200, frames=4)
+    config = dataclasses.replace(SMALL, steps=200)
     model, history, figures = train_cvae(digits, config, seed=0, frames_z=torch.randn(3, 8))
     assert figures["test_loss"] < 0.6 * float(history["test_loss"][0])
     assert figures["test_loss"] == pytest.approx(figures["test_bce"] + figures["test_kl"], abs=0.01)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..models.classifiers import probabilities
 from ..models.cvae import Decoder
+from ..referees.panel import Panel
 from .search import Recovered
 
 
@@ -17,7 +18,7 @@ class Landscape:
     """Mean probabilities (S, S) of the label on a plane of conditions (see `landscape`)."""
 
     judge: Tensor
-    referee: Tensor
+    panel: Tensor  # the share of images that it takes for the label
     extent: tuple[float, float, float, float]  # x from, to, y from, to
     corners: list[tuple[float, float]]  # what was found, the start, the plain label
 
@@ -26,12 +27,12 @@ class Landscape:
 def landscape(
     model: Decoder,
     judge: nn.Module,
-    referee: nn.Module,
+    panel: Panel,
     found: Recovered,
     label: int,
     side: int = 25,
 ) -> Landscape:
-    """What judge and referee say around an attack's result, on the plane through it, the one-hot
+    """What judge and panel say around an attack's result, on the plane through it, the one-hot
     vector that the search began from, and the label's own.
 
     The plane is measured from what was found, x towards the start. Each point is decoded with all
@@ -58,7 +59,7 @@ def landscape(
     p = []
     for row in c:  # a row at a time: side * codes images
         images = model.decode(found.z.repeat(side, 1), row.repeat_interleave(codes, 0))
-        seen = (probabilities(who, images)[:, label] for who in (judge, referee))
+        seen = probabilities(judge, images)[:, label], panel.shows(images).eq(label).float()
         p.append(torch.stack([values.view(side, codes).mean(1) for values in seen]))
-    by_judge, by_referee = torch.stack(p, 1).cpu()
-    return Landscape(by_judge, by_referee, (low[0], high[0], low[1], high[1]), points)
+    by_judge, by_panel = torch.stack(p, 1).cpu()
+    return Landscape(by_judge, by_panel, (low[0], high[0], low[1], high[1]), points)

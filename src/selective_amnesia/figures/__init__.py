@@ -8,8 +8,7 @@ from .attacks import (
     attack_film,
     attack_terms,
     codes_curve,
-    confidence,
-    grouped_bars,
+    dumbbells,
     landscapes,
 )
 from .audit import description_lengths, probability_matrix, relearning_curves
@@ -37,9 +36,9 @@ __all__ = [
     "before_after",
     "centroid_shifts",
     "codes_curve",
-    "confidence",
     "confusions",
     "description_lengths",
+    "dumbbells",
     "film_strips",
     "fisher_convergence",
     "fisher_layers",
@@ -51,7 +50,6 @@ __all__ = [
     "frontier",
     "gif",
     "grids",
-    "grouped_bars",
     "image_grids",
     "interpolation_grid",
     "landscapes",

@@ -15,7 +15,7 @@ from ..attacks.landscape import Landscape
 from ..metrics.recognition import SampleMetrics
 from ..metrics.statistics import interval
 from .images import Gif, gif
-from .style import FAINT, FORGOTTEN, GREEN, INK, ROSE, VIOLET, axes, color_of, style_of, styled
+from .style import FAINT, GREEN, INK, ROSE, VIOLET, axes, color_of, style_of, styled
 
 TERM_STYLE: dict[str, tuple[str, str, Any]] = {
     "likelihood": ("-log p", INK, "-"),
@@ -55,100 +55,66 @@ def attack_terms(histories: Mapping[str, Mapping[str, Tensor]], best: Mapping[st
 
 
 @styled
-def attack_film(histories: Mapping[str, Mapping[str, Tensor]], steps: int, rows: int = 4) -> Gif:
+def attack_film(histories: Mapping[str, Mapping[str, Tensor]], steps: int, rows: int = 3) -> Gif:
     """The samples while the attack goes on, a column a model, `rows` codes each."""
     frames = torch.stack([history["frames"][:, :rows] for history in histories.values()], 1)
     at = np.linspace(0, steps, len(frames)).round().astype(int)
-    return gif(frames, [f"step {k}" for k in at], heads=list(histories), codes=rows, scale=2)
+    return gif(frames, [f"step {k}" for k in at], heads=list(histories), codes=rows)
 
 
 @styled
-def confidence(
-    verdicts: Mapping[str, Mapping[str, SampleMetrics]], label: int, title: str = ""
-) -> Figure:
-    """Judge and referee on what each way of asking brings out of each model, with 95 % intervals.
+def dumbbells(measures: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> Figure:
+    """Models against each other: for each row their means, joined by a line, with 95 % intervals; a
+    panel a measure.
 
     Args:
-        verdicts: way of asking -> model -> verdict.
-        label: what was asked for.
+        measures: what is measured, 0 to 1, for the axis -> row, e.g. a way of asking -> model ->
+            values (N,).
     """
-    figure, panes = axes(1, len(verdicts), 3.2, sharey=True)
-    for ax, (way, models) in zip(panes[0], verdicts.items(), strict=True):
-        for k, (name, seen) in enumerate(models.items()):
-            color = color_of(name)
-            _bar(ax, k - 0.2, seen.judge, facecolor="white", edgecolor=color, hatch="////")
-            _bar(ax, k + 0.2, seen.referee, facecolor=color, edgecolor=color)
-            share, (_, top) = float(seen.referee.mean()), interval(seen.referee)
-            ax.text(k + 0.2, top + 0.02, f"{share:.2f}", ha="center", fontsize=8)
-        ax.set_xticks(range(len(models)), list(models), fontsize=8)
-        ax.grid(axis="x", visible=False)
-        ax.set_ylim(0, 1.12)
-        ax.set_title(way)
-    panes[0, 0].set_ylabel(f"P({label})")
-    figure.supxlabel("hatched: the judge, which the attack used    filled: the referee", fontsize=9)
-    if title:
-        figure.suptitle(title, fontsize=11)
-    return figure
-
-
-def _bar(ax: Axes, x: float, values: Tensor, **style: Any) -> None:
-    """The mean of values (N,) with its interval."""
-    mean, (low, high) = float(values.float().mean()), interval(values)
-    ax.bar(x, mean, 0.36, linewidth=1, **style)
-    reach = [[abs(mean - low)], [abs(high - mean)]]  # of equal values less than 0 by rounding
-    ax.errorbar(x, mean, yerr=reach, color=INK, linewidth=1, capsize=2)
-
-
-@styled
-def grouped_bars(
-    values: Mapping[str, Mapping[str, float]],
-    ylabel: str,
-    *,
-    line: tuple[str, float] | None = None,
-    height: float = 3.0,
-) -> Figure:
-    """One group of bars for each way of asking, one bar a model.
-
-    Args:
-        values: way of asking -> model -> value.
-        line: a name and a value to compare with, as a horizontal line.
-        height: in inches.
-    """
-    figure, panes = axes(1, 1, height)
-    ax = panes[0, 0]
-    models = list(next(iter(values.values())))
-    width = 0.8 / len(models)
-    hatches = ("", "//", "..", "xx")
-    for k, model in enumerate(models):
-        ax.bar(
-            np.arange(len(values)) + width * (k - (len(models) - 1) / 2),
-            [group[model] for group in values.values()],
-            width * 0.92,
-            color=color_of(model),
-            edgecolor="white",
-            hatch=hatches[k % 4],
-            label=model,
-        )
-    if line is not None:
-        name, level = line
-        ax.axhline(level, color=FORGOTTEN, linestyle="--", linewidth=1.2, label=name)
-    ax.set_xticks(range(len(values)), list(values))
-    ax.set_ylabel(ylabel)
-    ax.grid(axis="x", visible=False)
-    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    first = next(iter(measures.values()))
+    figure, panes = axes(1, len(measures), 1.1 + 0.55 * len(first), sharey=True)
+    for ax, (measure, rows) in zip(panes[0], measures.items(), strict=True):
+        for y, models in enumerate(rows.values()):
+            means = [float(values.float().mean()) for values in models.values()]
+            ax.plot([min(means), max(means)], [y, y], color=FAINT, linewidth=4, zorder=1)
+            for k, (name, values) in enumerate(models.items()):
+                reach = [[abs(means[k] - end)] for end in interval(values)]
+                style = style_of(name) | {"linestyle": "", "markersize": 8}
+                label = name if y == 0 else None
+                ax.errorbar(means[k], y, xerr=reach, capsize=2, elinewidth=1, label=label, **style)
+                place = (0, 8) if k == 0 else (0, -17)
+                ax.annotate(
+                    f"{means[k]:.2f}",
+                    (means[k], y),
+                    xytext=place,
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                )
+        ax.set(xlabel=measure, xlim=(-0.08, 1.08), ylim=(len(rows) - 0.4, -0.6))
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.grid(axis="y", visible=False)
+    handles = panes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper left", ncols=3, fontsize=9)
     return figure
 
 
 @styled
-def codes_curve(verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int) -> Figure:
+def codes_curve(
+    verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int, shown: str = "images"
+) -> Figure:
     """How well an attack serves codes that it never saw, by the number of codes it was made with.
 
     Args:
         verdicts: model -> number of codes -> verdict on fresh codes.
         label: what was asked for.
+        shown: what the panel was shown.
     """
     figure, panes = axes(1, 2, 3.1, sharey=True)
-    parts = (("referee", "referee's P({})"), ("judge", "judge's P({})"))
+    parts = (
+        ("panel", f"panel: share of {shown} taken for a {label}"),
+        ("judge", f"judge: mean P({label})"),
+    )
     for ax, (who, title) in zip(panes[0], parts, strict=True):
         for name, by_codes in verdicts.items():
             counts = list(by_codes)
@@ -159,7 +125,7 @@ def codes_curve(verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int)
         ax.set_xscale("log", base=2)
         ax.set_xticks(counts, counts)
         ax.minorticks_off()
-        ax.set(title=title.format(label), xlabel="codes in the attack", ylim=(-0.03, 1.05))
+        ax.set(title=title, xlabel="codes in the attack", ylim=(-0.03, 1.05))
     panes[0, 0].set_ylabel("mean over fresh codes")
     panes[0, 1].legend(fontsize=8, loc="lower right")
     return figure
@@ -167,11 +133,12 @@ def codes_curve(verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int)
 
 @styled
 def landscapes(maps: Mapping[str, Landscape], label: int) -> Figure:
-    """P(label) by the judge (above) and the referee (below) on a plane of conditions, a column a
-    model. The plane goes through the plain label, the attack's start and what it found."""
+    """P(label) by the judge (above) and the share that the panel takes for it (below) on a plane
+    of conditions, a column a model. The plane goes through the plain label, the attack's start and
+    what it found."""
     figure, panes = axes(2, len(maps), 5.4)
     for column, (name, seen) in zip(panes.T, maps.items(), strict=True):
-        for ax, values in zip(column, (seen.judge, seen.referee), strict=True):
+        for ax, values in zip(column, (seen.judge, seen.panel), strict=True):
             shown = ax.imshow(
                 values.cpu().numpy(),
                 origin="lower",
@@ -185,7 +152,7 @@ def landscapes(maps: Mapping[str, Landscape], label: int) -> Figure:
             ax.grid(False)
             _mark_corners(ax, seen)
         column[0].set_title(name, color=color_of(name))
-    for ax, who in zip(panes[:, 0], ("judge", "referee"), strict=True):
+    for ax, who in zip(panes[:, 0], ("judge", "panel"), strict=True):
         ax.set_ylabel(who, fontweight="bold")
     marks = figure.legend(
         *panes[0, 0].get_legend_handles_labels(),
@@ -199,7 +166,7 @@ def landscapes(maps: Mapping[str, Landscape], label: int) -> Figure:
     figure.supylabel("away from that line, towards the plain label", fontsize=9)
     across = "along the line from what was found to the start (a one-hot vector is 1 long)"
     figure.supxlabel(across, fontsize=9)
-    over = f"mean P({label}) over the attack's codes"
+    over = f"mean over the attack's codes: P({label}), taken for a {label}"
     figure.colorbar(shown, ax=panes, label=over, shrink=0.7, pad=0.01)
     return figure
 

@@ -60,12 +60,12 @@ def description_lengths(
 def relearning_curves(
     curves: Mapping[str, Tensor], steps: Sequence[int], images: Sequence[int], label: int
 ) -> Figure:
-    """The referee's P(label) while each model is shown real images: the mean over draws and, as a
-    band, their range.
+    """The share of samples that the panel takes for the label while each model is shown real
+    images of it: the mean over draws and, as a band, their range.
 
     Args:
         curves: model -> (len(images), draws, len(steps)).
-        steps: at which the referee was asked.
+        steps: at which the panel was asked.
         images: how many real images each panel is for.
         label: what the images show.
     """
@@ -84,25 +84,37 @@ def relearning_curves(
         ax.minorticks_off()
         title = f"{count} real image{'s' if count > 1 else ''}"
         ax.set(title=title, xlabel="fine-tuning step", ylim=(-0.03, 1.05))
-    panes[0, 0].set_ylabel(f"referee's P({label}), plain label")
+    panes[0, 0].set_ylabel(f"taken for a {label}, share (panel)")
     panes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 @styled
 def probability_matrix(
-    rows: Mapping[str, Sequence[float]], columns: Sequence[str], title: str = ""
+    rows: Mapping[str, Sequence[Sequence[float]]], columns: Sequence[str], title: str = ""
 ) -> Figure:
-    """A table of probabilities, shaded; rows that begin with a model's name take its colour."""
-    figure, panes = axes(1, 1, 0.9 + 0.32 * len(rows))
+    """A table of probabilities or shares, shaded; rows that begin with a model's name take its
+    colour.
+
+    Args:
+        rows: for each column a value for each of several models, whose mean is shown and, below it,
+            the least and the most.
+    """
+    several = any(len(values) > 1 for row in rows.values() for values in row)
+    figure, panes = axes(1, 1, 0.9 + (0.44 if several else 0.32) * len(rows))
     ax = panes[0, 0]
-    table = np.array(list(rows.values()), dtype=float)
+    table = np.array([[np.mean(values) for values in row] for row in rows.values()])
     ax.imshow(table, cmap="Greys", vmin=0, vmax=1.15, aspect="auto")
     ax.grid(False)
     ax.spines[:].set_visible(False)
     for (i, j), value in np.ndenumerate(table):
         color = "white" if value > 0.62 else INK
-        ax.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=9, color=color)
+        each = list(rows.values())[i][j]
+        text = {"ha": "center", "color": color}
+        ax.text(j, i - 0.14 * several, f"{100 * value:.0f}", va="center", fontsize=9, **text)
+        if len(each) > 1:
+            spread = f"{100 * min(each):.0f} to {100 * max(each):.0f}"
+            ax.text(j, i + 0.26, spread, va="center", fontsize=6.5, **text)
     ax.set_xticks(range(len(columns)), columns)
     ax.xaxis.tick_top()
     ax.set_yticks(range(len(rows)), list(rows))

@@ -29,6 +29,8 @@ SIDE = 196  # of a picture, in pixels
 BARS = 64  # height of the referee's bars below it, in pixels
 REACH = 3.0  # of the direction sliders, in standard deviations of the prior
 WIDE = "420px"  # a slider
+OPENS_AT = 0.55  # of the way: where there is something to see
+FINE = 2  # the picture of the interface has so many pixels for one
 INK, PALE = 43, 184
 
 
@@ -73,17 +75,19 @@ class Explorer:
         for widget in self.sliders:
             widget.observe(self._changed, "value")
         self.button.on_click(lambda _button: self.new_z())
+        self.play.observe(self._played, "value")
         self.new_z()
 
     def _make_widgets(self, start: int, end: int) -> None:
         """The sliders above one another, below them a column a model, and a line for messages."""
         self.start = _label_slider("from", self.classes, start)
         self.end = _label_slider("to", self.classes, end)
-        self.mix = _slider("mix", 0.0, 1.0)
+        self.mix = _slider("mix", 0.0, 1.0, OPENS_AT)
         count = len(self.directions)
         self.along = [_slider(f"direction {k + 1}", -REACH, REACH) for k in range(count)]
         self.sliders = [self.start, self.end, self.mix, *self.along]
         self.button = ipw.Button(description="new z")
+        self.play = ipw.Play(min=0, max=100, step=2, interval=150, value=round(100 * OPENS_AT))
         self.message = ipw.HTML()
         self.pictures = {name: ipw.Image(format="png") for name in self.models}
         self.verdicts = {name: ipw.HTML() for name in self.models}
@@ -91,8 +95,9 @@ class Explorer:
             ipw.VBox([ipw.HTML(f"<b>{name}</b>"), self.pictures[name], self.verdicts[name]])
             for name in self.models
         ]
+        buttons = ipw.HBox([self.button, self.play, ipw.Label("plays the mix")])
         self.box = ipw.VBox(
-            [*self.sliders, self.button, ipw.HBox(columns), self.message], _view_count=0
+            [*self.sliders, buttons, ipw.HBox(columns), self.message], _view_count=0
         )
 
     @property
@@ -111,6 +116,9 @@ class Explorer:
         self.moving = False
         self.draw()
 
+    def _played(self, _change: object) -> None:
+        self.mix.value = self.play.value / 100
+
     def _changed(self, _change: object) -> None:
         if not self.moving:
             self.draw()
@@ -127,44 +135,48 @@ class Explorer:
             z, models = self.z[None], self.models.values()
             images = torch.cat([decode_path(model, z, c) for model in models])
             verdicts = probabilities(self.referee, images).cpu()
-        for name, image, p in zip(self.models, images.cpu(), verdicts, strict=True):
+        self.shown = dict(zip(self.models, zip(images.cpu(), verdicts, strict=True), strict=True))
+        for name, (image, p) in self.shown.items():
             self.pictures[name].value = picture_with_bars(image, p)
             self.verdicts[name].value = f"referee: {in_words(p)}"
 
-    def still(self, steps: int = 9) -> bytes:
-        """A film strip, as PNG, of the mix going from 0 to 1 at the present code: a row a model."""
-        mixes = torch.linspace(0, 1, steps)
-        c = label_path(self.start.value, self.end.value, mixes, self.classes)
-        side, margin, gap, head, foot = 98, 76, 4, 18, 20
-        size = (margin + steps * (side + gap), head + len(self.models) * (side + foot))
+    def still(self) -> bytes:
+        """The interface as it stands, as PNG: the sliders, and every model's picture."""
+        side, left, top, gap = SIDE * FINE, 380 * FINE, 24 * FINE, 6 * FINE
+        font, size = _font(13 * FINE), (left + len(self.models) * (side + gap), 300 * FINE)
         page = Image.new("L", size, 255)
-        draw, font = ImageDraw.Draw(page), _font()
-        lefts = [margin + k * (side + gap) for k in range(steps)]
-        for left, mix in zip(lefts, mixes.tolist(), strict=True):
-            draw.text((left + side / 2, 2), f"mix {mix:.2f}", INK, font, anchor="ma")
-        for row, (name, model) in enumerate(self.models.items()):
-            top = head + row * (side + foot)
-            draw.text((2, top + side / 2), name, INK, font, anchor="lm")
-            images = decode_path(model, self.z, c)
-            verdicts = probabilities(self.referee, images).cpu()
-            for left, image, p in zip(lefts, images.cpu(), verdicts, strict=True):
-                page.paste(_picture(image, side), (left, top))
-                draw.text((left + side / 2, top + side + 2), in_words(p), INK, font, anchor="ma")
+        draw = ImageDraw.Draw(page)
+        for k, slider in enumerate(self.sliders):
+            y, (place, value) = top + 40 * FINE * (k + 0.5), _stands(slider)
+            track = 110 * FINE, 300 * FINE
+            x = track[0] + place * (track[1] - track[0])
+            draw.text((100 * FINE, y), slider.description, INK, font, anchor="rm")
+            draw.line((track[0], y, track[1], y), PALE, 4 * FINE)
+            draw.circle((x, y), 8 * FINE, INK)
+            draw.text((315 * FINE, y), value, INK, font, anchor="lm")
+        for k, (name, (image, p)) in enumerate(self.shown.items()):
+            x = left + k * (side + gap)
+            draw.text((x, top / 2), name, INK, font, anchor="lm")
+            page.paste(_page(image, p, FINE), (x, top))
+            draw.text((x, 292 * FINE), self.verdicts[name].value, INK, font, anchor="lm")
         out = io.BytesIO()
         page.quantize(64).save(out, "PNG", optimize=True)
         return out.getvalue()
 
     def show(self) -> None:
-        """Display the explorer, and below it a still film that leaves once a front end has drawn
-        the sliders: where none does, the film is what a reader sees."""
+        """Display the explorer, and below it a picture of it that leaves once a front end has drawn
+        the sliders: where none does, the picture is what a reader sees."""
         from IPython.display import Image as Shown
         from IPython.display import display
 
         display(self.box)
-        film = display(Shown(data=self.still(), format="png"), display_id=True)
+        words = {"alt": f"The explorer: its sliders, and what {' and '.join(self.models)} show."}
+        still = display(
+            Shown(data=self.still(), format="png", width=900, metadata=words), display_id=True
+        )
 
         def drawn(_change: object) -> None:
-            film.update({"text/plain": ""}, raw=True)
+            still.update({"text/plain": ""}, raw=True)
             self.box.unobserve(drawn, "_view_count")
 
         self.box.observe(drawn, "_view_count")
@@ -172,23 +184,27 @@ class Explorer:
 
 def picture_with_bars(image: Tensor, probability: Tensor) -> bytes:
     """A picture (P,) with the referee's probabilities (classes + 1,) as bars below it, as PNG."""
-    page = Image.new("L", (SIDE, SIDE + BARS), 255)
-    page.paste(_picture(image, SIDE), (0, 0))
-    draw = ImageDraw.Draw(page)
-    font = _font()
-    foot = page.height - 15
+    out = io.BytesIO()
+    _page(image, probability).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _page(image: Tensor, probability: Tensor, fine: int = 1) -> Image.Image:
+    """That picture, `fine` pixels for one."""
+    page = Image.new("L", (SIDE * fine, (SIDE + BARS) * fine), 255)
+    page.paste(_picture(image, SIDE * fine), (0, 0))
+    draw, font = ImageDraw.Draw(page), _font(11 * fine)
+    foot = page.height - 15 * fine
     pitch = page.width / len(probability)
     for k, p in enumerate(probability.tolist()):
-        left = k * pitch
-        height = round(p * (BARS - 22))
-        draw.line((left + 2, foot, left + pitch - 3, foot), PALE)
+        left, right = k * pitch + 2 * fine, (k + 1) * pitch - 3 * fine
+        height = round(p * (BARS - 22)) * fine
+        draw.line((left, foot, right, foot), PALE, fine)
         if height:
-            draw.rectangle((left + 2, foot - height, left + pitch - 3, foot), INK)
+            draw.rectangle((left, foot - height, right, foot), INK)
         name = str(k) if k < len(probability) - 1 else "?"
-        draw.text((left + pitch / 2, foot + 2), name, INK, font, anchor="ma")
-    out = io.BytesIO()
-    page.save(out, "PNG", compress_level=1)
-    return out.getvalue()
+        draw.text((k * pitch + pitch / 2, foot + 2 * fine), name, INK, font, anchor="ma")
+    return page
 
 
 def in_words(probability: Tensor) -> str:
@@ -205,9 +221,16 @@ def _picture(image: Tensor, size: int) -> Image.Image:
 
 
 @functools.cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Loaded once: it takes longer than a picture."""
-    return ImageFont.load_default(11)
+    return ImageFont.load_default(size)
+
+
+def _stands(slider: ipw.Widget) -> tuple[float, str]:
+    """Where a slider stands, from 0 to 1, and its value."""
+    if isinstance(slider, ipw.SelectionSlider):
+        return slider.index / (len(slider.options) - 1), str(slider.value)
+    return (slider.value - slider.min) / (slider.max - slider.min), f"{slider.value:.2f}"
 
 
 def _label_slider(name: str, classes: int, value: int) -> ipw.SelectionSlider:
@@ -215,9 +238,11 @@ def _label_slider(name: str, classes: int, value: int) -> ipw.SelectionSlider:
     return ipw.SelectionSlider(options=range(classes), value=value, description=name, layout=layout)
 
 
-def _slider(name: str, low: float, high: float) -> ipw.FloatSlider:
+def _slider(name: str, low: float, high: float, value: float = 0.0) -> ipw.FloatSlider:
     layout = ipw.Layout(width=WIDE)
-    return ipw.FloatSlider(min=low, max=high, step=0.01, value=0, description=name, layout=layout)
+    return ipw.FloatSlider(
+        min=low, max=high, step=0.01, value=value, description=name, layout=layout
+    )
 
 
 @contextmanager

@@ -58,23 +58,26 @@ def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]], pixels: int
 
 @styled
 def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Figure:
-    """What the referee takes the samples for: (classes, classes + 1), one panel a model."""
+    """What the panel takes the samples for: (classes, classes + 1), a square a model."""
     forgotten = set(forgotten)
-    figure, panes = axes(1, len(tables), 4.8)
+    figure, panes = axes(1, len(tables), 0.9 + 8.4 / len(tables))
     for ax, (name, table) in zip(panes[0], tables.items(), strict=True):
         classes = len(table)
         ax.imshow(table.numpy(), cmap="Greys", vmin=0, vmax=1)
         ax.grid(False)
-        ax.set_xticks(range(classes + 1), [*map(str, range(classes)), "none"])
-        ax.set_yticks(range(classes))
+        ax.set_xticks(
+            range(classes + 1), [*map(str, range(classes)), "\nnone"]
+        )  # lower: there is no room beside 9
+        ax.set_yticks(range(classes), range(classes) if ax is panes[0, 0] else [""] * classes)
         for i, j in ((table * 100).round() >= 1).nonzero().tolist():
             share = float(table[i, j])
             color = "white" if share > 0.5 else INK
             text = f"{100 * share:.0f}"
-            ax.text(j, i, text, ha="center", va="center", fontsize=7, color=color)
+            ax.text(j, i, text, ha="center", va="center", fontsize=7.5, color=color)
         mark_forgotten(ax.get_yticklabels(), forgotten)
         ax.set_title(name, color=color_of(name))
-        ax.set(xlabel="the referee takes them for, % (none: not a digit)", ylabel="label asked for")
+        ax.set_xlabel("taken for, % of the samples")
+    panes[0, 0].set_ylabel("label asked for")
     return figure
 
 
@@ -90,11 +93,11 @@ def frechet(distances: Mapping[str, Tensor], labels: Sequence[int]) -> Figure:
     width = 0.8 / len(distances)
     for k, (name, values) in enumerate(distances.items()):
         color = MODEL_STYLE.get(name, {"color": FAINT})["color"]
-        hatch = "" if k == 0 else "//"
+        hatch = ("", "//", "..")[k % 3]
         x = np.arange(len(labels)) + width * (k - (len(distances) - 1) / 2)
         ax.bar(x, values.numpy(), width, color=color, label=name, hatch=hatch, edgecolor="white")
     ax.set_xticks(range(len(labels)), [str(label) for label in labels])
-    ax.set(xlabel="digit", ylabel="Frechet distance (squared)")
+    ax.set(xlabel="digit", ylabel="squared Frechet distance\n(in a referee's features)")
     ax.grid(axis="x", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
@@ -102,15 +105,15 @@ def frechet(distances: Mapping[str, Tensor], labels: Sequence[int]) -> Figure:
 
 @styled
 def sequence_curve(scores: Sequence[Scores], baseline: Scores) -> Figure:
-    """Sequential forgetting: the referee's mean probability of the labels still known and of those
-    forgotten, after each round.
+    """Sequential forgetting: the share of samples that the panel takes for their label, of those
+    still known and of those forgotten, after each round.
 
     Args:
         scores: after each round.
         baseline: of the original.
     """
     rounds = range(len(scores) + 1)
-    tables = [baseline.referee.mean(1), *(s.referee.mean(1) for s in scores)]
+    tables = [baseline.panel.mean(1), *(s.panel.mean(1) for s in scores)]
     kept = [float(t[k:].mean()) for k, t in enumerate(tables)]
     worst = [float(t[k:].min()) for k, t in enumerate(tables)]
     lost = [float(t[:k].mean()) if k else np.nan for k, t in enumerate(tables)]
@@ -120,6 +123,10 @@ def sequence_curve(scores: Sequence[Scores], baseline: Scores) -> Figure:
     ax.plot(rounds, worst, "v:", color=FAINT, label="kept digits, worst")
     ax.plot(rounds, lost, "s--", color=color_of("amnesiac"), label="forgotten, mean")
     ax.set_xticks(rounds, ["none", *(f"0-{k - 1}" if k > 1 else "0" for k in rounds if k)])
-    ax.set(xlabel="digits forgotten so far", ylabel="referee's P(digit)", ylim=(-0.03, 1.03))
+    ax.set(
+        xlabel="digits forgotten so far",
+        ylabel="taken for the digit, share (panel)",
+        ylim=(-0.03, 1.03),
+    )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,9 @@ class Gif:
     content: bytes
 
 
+GREYS = 64  # fewer draw false contours where traces are looked for
+
+
 @styled
 def gif(
     frames: Tensor,
@@ -94,7 +98,7 @@ def gif(
     *,
     heads: Sequence[str] | None = None,
     codes: int = 3,
-    scale: float = 1.5,
+    scale: float = 3.0,
     pause: int = 12,
 ) -> Gif:
     """An animation with a label (or anything else) in each column and a caption above.
@@ -108,22 +112,22 @@ def gif(
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    font, small = ImageFont.load_default(15), ImageFont.load_default(13)
+    font, small = ImageFont.load_default(22), ImageFont.load_default(18)
     pictures = []
     for images, caption in zip(frames[:, :, :codes], captions, strict=True):
         board = (tile(images.transpose(0, 1)) * 255).astype(np.uint8)
         picture = Image.fromarray(board).resize(
             (int(board.shape[1] * scale), int(board.shape[0] * scale)), Image.Resampling.BILINEAR
         )
-        page = Image.new("L", (picture.width + 12, picture.height + 58), 255)
-        page.paste(picture, (6, 52))
+        page = Image.new("L", (picture.width + 12, picture.height + 78), 255)
+        page.paste(picture, (6, 72))
         draw = ImageDraw.Draw(page)
         draw.text((6, 6), caption, fill=20, font=font)
         pitch = picture.width / len(images)
         for k in range(len(images)):
             head = str(k) if heads is None else heads[k]
-            draw.text((6 + pitch * (k + 0.5), 32), head, fill=20, font=small, anchor="ma")
-        pictures.append(page.quantize(16, dither=Image.Dither.NONE))
+            draw.text((6 + pitch * (k + 0.5), 44), head, fill=20, font=small, anchor="ma")
+        pictures.append(page.quantize(GREYS, dither=Image.Dither.NONE))
     durations = [160] * len(pictures)
     durations[0] *= 4
     durations[-1] *= pause
@@ -152,8 +156,9 @@ def png(image: Tensor) -> bytes:
 
 
 @styled
-def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
-    """A figure as (file suffix, file content, what a notebook displays).
+def render(figure: Figure | Gif, alt: str = "") -> tuple[str, bytes, Any]:
+    """A figure as (file suffix, file content, what a notebook displays); `alt` says in words what
+    it shows, for those who do not see it.
 
     Raises:
         TypeError: it is no figure.
@@ -163,11 +168,16 @@ def render(figure: Figure | Gif) -> tuple[str, bytes, Any]:
 
     if isinstance(figure, Gif):  # not every front end displays image/gif, all display HTML
         encoded = base64.b64encode(figure.content).decode()
-        return ".gif", figure.content, HTML(f'<img src="data:image/gif;base64,{encoded}">')
+        return (
+            ".gif",
+            figure.content,
+            HTML(f'<img alt="{html.escape(alt)}" src="data:image/gif;base64,{encoded}">'),
+        )
     if not isinstance(figure, Figure):
         raise TypeError(f"{figure!r} is no figure: use what the functions of figures return")
-    content = _png_of(figure)
-    return ".png", content, Shown(data=content, format="png")
+    content, width = _png_of(figure), round(100 * WIDTH)
+    shown = Shown(data=content, format="png", width=width, metadata={"alt": alt} if alt else None)
+    return ".png", content, shown
 
 
 def _png_of(figure: Figure) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,33 +42,60 @@ def projections(
     forgotten: Iterable[int],
     method: str,
 ) -> Figure:
-    """Encodings on a page: a row a view of the encoder, a column a model; the forgotten labels
-    highlighted over the grey others. One row's panels share their axes.
+    """Encodings on a page: a row a view of the encoder, a column a model, a colour a label; the
+    forgotten labels are drawn last, and larger. One row's panels share their axes. A label whose
+    points lie apart from the others' is named where they lie.
 
     Args:
         views: view -> model -> points (N, 2).
         labels: (N,) of the points.
         method: names the axes.
     """
-    labels = np.asarray(labels)
-    palette = label_colors(max(10, int(labels.max()) + 1))
-    colors = {label: palette[label] for label in sorted(forgotten)}
-    columns = len(next(iter(views.values())))
-    figure, panes = axes(len(views), columns, 3.0 * len(views), sharex="row", sharey="row")
-    other = ~np.isin(labels, list(colors))
+    labels, forgotten = np.asarray(labels), sorted(forgotten)
+    names = np.unique(labels).tolist()
+    palette = label_colors(max(10, names[-1] + 1))
+    columns, size = len(next(iter(views.values()))), min(10.0, max(2.0, 12_000 / len(labels)))
+    figure, panes = axes(len(views), columns, 3.1 * len(views), sharex="row", sharey="row")
     for row, (view, models) in zip(panes, views.items(), strict=True):
         for ax, (name, points) in zip(row, models.items(), strict=True):
             _bare(ax)
-            ax.scatter(*points[other].T, s=1.5, color="#cfcfcf", linewidths=0, rasterized=True)
-            for label, color in colors.items():
-                own = points[labels == label]
-                ax.scatter(*own.T, s=2.5, color=color, linewidths=0, label=str(label))
+            for label in sorted(names, key=lambda each: each in forgotten):
+                lost = label in forgotten
+                look = {"s": 2 * size, "alpha": 0.9} if lost else {"s": size, "alpha": 0.5}
+                own = points[labels == label].T
+                ax.scatter(*own, color=palette[label], linewidths=0, rasterized=True, **look)
+            for label, place in _apart(points, labels, names).items():
+                color = FORGOTTEN if label in forgotten else INK
+                halo = [withStroke(linewidth=2.5, foreground="white")]
+                at: Any = {"ha": "center", "va": "center", "weight": "bold"}
+                ax.text(*place, str(label), color=color, path_effects=halo, **at)
             if ax in panes[0]:
                 ax.set_title(name, color=color_of(name))
             ax.set_xlabel(f"{method} 1", fontsize=8)
         row[0].set_ylabel(f"{view}\n{method} 2", fontsize=9)
-    panes[0, -1].legend(markerscale=5, title="digit", loc="upper left", bbox_to_anchor=(1, 1))
+    marks = [
+        Line2D([], [], color=palette[n], marker="o", linestyle="", markersize=5) for n in names
+    ]
+    legend = panes[0, -1].legend(
+        marks, names, title="digit", loc="upper left", bbox_to_anchor=(1, 1), handletextpad=0
+    )
+    mark_forgotten(legend.get_texts(), [names.index(n) for n in forgotten if n in names])
     return figure
+
+
+def _apart(
+    points: NDArray[Any], labels: NDArray[Any], names: Sequence[int], least: float = 0.08
+) -> dict[int, NDArray[Any]]:
+    """Where the labels lie, the points next to their medians, of those whose medians are `least` of
+    the page's width or more from every other."""
+    middles = {n: np.median(points[labels == n], 0) for n in names}
+    page = float(np.ptp(points, 0).max())
+    named = {}
+    for n, middle in middles.items():
+        if all(np.hypot(*(middle - o)) >= least * page for m, o in middles.items() if m != n):
+            own = points[labels == n]
+            named[n] = own[np.hypot(*(own - middle).T).argmin()]
+    return named
 
 
 @styled

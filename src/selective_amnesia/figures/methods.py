@@ -19,7 +19,7 @@ OURS = "calibrated_amnesia"
 PANELS = {  # measure -> what its axis says, and where a model that never saw the label would be
     "erasure": ("erasure\n(1: as if never seen)", 1),
     "cost": ("kept digits' cost\n(nats per image)", 0),
-    "label": ("P(digit)\nunder its label", 0),
+    "label": ("seen under its\nlabel (share)", 0),
     "relearning": ("relearning area\nabove the controls'", 0),
 }
 AMNESIAC, CONTROL = color_of("amnesiac"), color_of("control")

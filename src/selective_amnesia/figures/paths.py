@@ -39,11 +39,11 @@ def film_strips(
     forgotten: Iterable[int] = (),
     xlabel: str = "way from the first digit (0) to the second (1)",
 ) -> Figure:
-    """Films of several models above one another and, below, the referee's verdicts step by step.
+    """Films of several models above one another and, below, a referee's verdicts step by step.
 
     Args:
         films: model -> images (T, N, P), N films of T steps; the first `rows` are drawn.
-        verdicts: model -> the referee's probabilities (T, N, classes + 1) along N paths; drawn are
+        verdicts: model -> a referee's probabilities (T, N, classes + 1) along N paths; drawn are
             the mean and the middle half of the paths.
         labels: those that the path goes through, in its order; each leg is as long.
     """
@@ -162,13 +162,13 @@ def radius_maps(maps: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Fi
             value = float(table[i, j])
             text = "1" if value > 0.995 else f"{value:.2f}".lstrip("0")
             color = "white" if value < 0.55 else INK
-            ax.text(j, i, text, ha="center", va="center", fontsize=6.5, color=color)
+            ax.text(j, i, text, ha="center", va="center", fontsize=7.5, color=color)
         mark_forgotten(ax.get_xticklabels(), forgotten)
         mark_forgotten(ax.get_yticklabels(), forgotten)
         ax.set_title(name, color=color_of(name))
         ax.set_xlabel("towards digit")
     panes[0, 0].set_ylabel("from digit")
-    figure.colorbar(shown, ax=panes[0], label="radius (mean over codes)", shrink=0.85, pad=0.01)
+    figure.colorbar(shown, ax=panes[0], label="radius (share of the way)", shrink=0.85, pad=0.01)
     return figure
 
 
@@ -181,9 +181,9 @@ def interpolation_grid(panels: Mapping[str, Tensor], down: tuple[int, int], acro
         down: the first row's label and the last one's.
         across: what changes across, in words.
     """
-    figure, panes = axes(1, len(panels), 3.5)
+    rows, columns, _ = next(iter(panels.values())).shape
+    figure, panes = axes(1, len(panels), 0.7 + 8.2 / len(panels) * rows / columns)
     for ax, (name, images) in zip(panes[0], panels.items(), strict=True):
-        rows, columns, _ = images.shape
         ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1, extent=(0, columns, rows, 0))
         ax.grid(False)
         ax.set_xticks([])
@@ -204,4 +204,4 @@ def morph(films: Mapping[str, Tensor], captions: Sequence[str], *, rows: int = 3
         captions: T texts.
     """
     frames = torch.stack([(film[:, :rows] * 255).byte() for film in films.values()], 1)
-    return gif(frames, captions, heads=list(films), codes=rows, scale=2)
+    return gif(frames, captions, heads=list(films), codes=rows)

@@ -1,7 +1,8 @@
-"""Figures of training: learning curves, and values label by label."""
+"""Figures of training: learning curves, terms of a loss, and values label by label."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -52,6 +53,37 @@ def learning_curve(history: Mapping[str, Tensor], reference: float | None = None
         over = 0, last  # not across the number at its end
         panes[0, 0].hlines(reference, *over, FORGOTTEN, linewidth=1.2, linestyle=":", label=label)
     panes[0, 0].legend(loc="upper right")
+    return figure
+
+
+@styled
+def forgetting_terms(histories: Mapping[str, Mapping[str, Tensor]], pixels: int = 784) -> Figure:
+    """The three terms of Selective Amnesia over the steps, a line a run; the forget term on a log
+    axis, above its floor of `pixels` ln 2 nats, the cost of noise under flat grey.
+
+    Args:
+        histories: name -> "step" (T,), and "forget", "replay" and "ewc" (T,) in nats per image of
+            the batch, as `forgetting.selective_amnesia` records them.
+    """
+    floor = math.log(2) * pixels
+    titles = {
+        "forget": "forget, above its floor",
+        "replay": "replay",
+        "ewc": "EWC",
+    }
+    colors = dict(zip(titles, (ROSE, VIOLET, GREEN), strict=True))
+    figure, panes = axes(1, 3, 3.2)
+    lines = ("-", "--", ":", "-.")
+    for ax, (key, title) in zip(panes[0], titles.items(), strict=True):
+        for style, (name, history) in zip(lines, histories.items(), strict=False):
+            values = history[key] - floor if key == "forget" else history[key]
+            ax.plot(history["step"], values, style, color=colors[key], label=name)
+        ax.set(title=title, xlabel="forgetting step", ylabel="nats per image of the batch")
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.legend(fontsize=9)
+    panes[0, 0].set_yscale("log")
+    panes[0, 0].set_title(f"{titles['forget']} of {floor:.0f}")
+    panes[0, 2].set_ylim(bottom=0)
     return figure
 
 

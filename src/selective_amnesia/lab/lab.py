@@ -9,6 +9,7 @@ otherwise, together with what it needs. `lab.measure` asks the same way what is 
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from typing import Any
 import torch
 
 from .. import checks, forgetting
-from ..config import ForgetConfig, Profile, RefereeConfig
+from ..config import ForgetConfig, Profile
 from ..data import DATASETS, load
 from ..data.dataset import Dataset
 from ..forgetting import fisher
@@ -27,6 +28,7 @@ from ..models.classifiers import Judge
 from ..models.cvae import OneHotCVAE
 from ..profiles import get_profile
 from ..referees import cnn
+from ..referees.panel import Panel
 from ..storage.files import write_bytes
 from ..storage.home import home, mirror_url
 from ..storage.mirror import Mirror
@@ -35,6 +37,7 @@ from ..storage.store import SnapshotStore, Store
 from ..training import classifiers, cvae
 from .measurements import Measurements
 from .networks import FisherDiagonal, Maker, Trained
+from .panel import PanelMaker
 from .views import LatentViews
 
 FRAME_CODES = 8  # codes per label in the pictures kept along a training
@@ -87,10 +90,10 @@ class Lab:
         return cls(chosen, seed, dataset, store, on)
 
     def __repr__(self) -> str:
-        return (
-            f"Lab(profile={self.profile.name!r}, seed={self.seed}, dataset={self._dataset!r}, "
-            f"device={str(self.device)!r}, folder={str(self.store)!r})"
-        )
+        kept = os.path.relpath(self.store.folder / "checkpoints")
+        follow = f", and follow to {self.store.mirror}" if self.store.mirror else ""
+        about = f"profile {self.profile.name}, seed {self.seed}, {self._dataset}, on {self.device}"
+        return f"{about}; finished stages are kept in {kept}{follow}"
 
     @cached_property
     def data(self) -> Dataset:
@@ -130,26 +133,25 @@ class Lab:
         )
         return judge
 
-    def referee(self) -> cnn.RefereeCNN:
-        """The independent classifier; nothing is ever optimised against it."""
-        return self._referee("referee", "referee", self.profile.referee)
+    @cached_property
+    def panel(self) -> Panel:
+        """Classifiers of different kinds that vote on what a picture shows; nothing is ever
+        optimised against them."""
+        return PanelMaker(self).panel()
 
     def surrogate(self, number: int) -> cnn.RefereeCNN:
-        """A classifier of an attacker's own: of the referee's shape, trained alike but for less
-        long, another network from a seed of its own."""
+        """A classifier of an attacker's own, each from a seed of its own."""
         checks.count("number", number, 0)
+        name, config = f"surrogate-{number}", self.profile.surrogate
         # the seed's name is the first edition's, so that its figures come out again
-        return self._referee(f"surrogate-{number}", f"critic-{number}", self.profile.surrogate)
-
-    def _referee(self, name: str, seeded_by: str, config: RefereeConfig) -> cnn.RefereeCNN:
-        seed = self._maker.seed_of(seeded_by)
-        referee: cnn.RefereeCNN = self._maker.network(
+        seed = self._maker.seed_of(f"critic-{number}")
+        surrogate: cnn.RefereeCNN = self._maker.network(
             self._maker.stage(name, cnn.VERSION, config),
             config,
             lambda s: cnn.train_referee(self.data, config, seed=seed, label=name, snapshots=s),
             lambda: cnn.RefereeCNN(self.data.classes, config.width, config.features),
         )
-        return referee
+        return surrogate
 
     # --- original, control, amnesiac -------------------------------------------------------------
 
@@ -287,10 +289,11 @@ class Lab:
     def _blank_cvae(self) -> OneHotCVAE:
         return cvae.untrained(self.data, self.profile.cvae)
 
-    def show(self, figure: Any, name: str) -> Any:
-        """Save a figure as figures/NAME.png (an animation as .gif) and return what displays it."""
+    def show(self, figure: Any, name: str, alt: str = "") -> Any:
+        """Save a figure as figures/NAME.png (.gif if it moves) and return what displays it, with
+        `alt`, what it shows in words."""
         from ..figures import render  # matplotlib is loaded by whoever draws
 
-        suffix, content, display = render(figure)
+        suffix, content, display = render(figure, alt)
         write_bytes(self.store.folder / "figures" / f"{checks.file_name(name)}{suffix}", content)
         return display

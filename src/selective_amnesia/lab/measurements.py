@@ -23,13 +23,11 @@ from ..metrics.recognition import SampleMetrics, Scores
 from ..metrics.task import MetricTask
 from ..models.cvae import one_hot
 from ..referees.cnn import RefereeCNN
-from ..referees.panel import Panel
 from ..storage.files import write_bytes
 from ..storage.stage import Tensors
 from ..training.random import seeded
 from .identity import Identity, identify
 from .networks import Networks, under
-from .panel import PanelMaker
 
 LABEL = "label"  # the way of asking that is no attack: the plain label
 
@@ -93,7 +91,7 @@ class Measurements:
                 self.perceptual,
                 settings,
                 list(surrogates.values()),
-                self.maker.seed_of(f"recovery-{label}"),
+                self.maker.seed_of(f"recovery-{label}") + settings.draw,
             )
             found = ATTACKS[name].recover(task)
             tensors = {"c": found.c, "z": found.z} | {
@@ -139,11 +137,11 @@ class Measurements:
         return images
 
     def verdict(self, model: Any, label: int, way: str = LABEL, **changes: Any) -> SampleMetrics:
-        """What judge and referee say of `images`, how diverse they are and how far from real."""
+        """What judge and panel say of `images`, how diverse they are and how far from real."""
         who = self._identify(model, label)
-        judge, referee, embedding = self.lab.judge(), self.lab.referee(), self.perceptual
+        judge, panel, embedding = self.lab.judge(), self.lab.panel, self.perceptual
         shaped_by = self.profile.evaluation.shaping()
-        shaped_by |= self.maker.names(who, judge=judge, referee=referee)
+        shaped_by |= self.maker.names(who, judge=judge, panel=panel)
         shaped_by |= {"embedding": embedding.name}
         version: int | str = recognition.VERSION
         if way != LABEL:
@@ -155,18 +153,11 @@ class Measurements:
         def make() -> Tensors:
             images = self._images(model, who, label, way, **changes)
             real = self.lab.data.of(label, test=True)
-            seen = recognition.evaluate_samples(images, label, judge, referee, embedding, real)
+            seen = recognition.evaluate_samples(images, label, judge, panel, embedding, real)
             return dict(vars(seen))
 
         name = f"verdict-{way}-{label}-{who.name}"
         return SampleMetrics(**self.maker.measured(name, version, shaped_by, make, SampleMetrics))
-
-    # --- the panel -------------------------------------------------------------------------------
-
-    @cached_property
-    def panel(self) -> Panel:
-        """Classifiers of different kinds that vote on what a picture shows."""
-        return PanelMaker(self.lab).panel()
 
     # --- metrics ---------------------------------------------------------------------------------
 
@@ -191,7 +182,7 @@ class Measurements:
         whole = who.forget or ()
         if not whole and forget != ():
             whole = forget_set([label] if forget is None else forget, self.lab.data.classes)
-        judge, referee = self.lab.judge(), self.lab.referee()
+        judge, panel = self.lab.judge(), self.lab.panel
 
         def make() -> Tensors:
             task = MetricTask(
@@ -201,14 +192,14 @@ class Measurements:
                 forget=whole,
                 data=self.lab.data,
                 judge=judge,
-                referee=referee,
+                panel=panel,
                 settings=settings,
                 seed_of=self.maker.seed_of,
             )
             return {"values": METRICS[name].measure(task)}
 
         shaped_by = settings.shaping() | {"label": label, "forget": list(whole)}
-        shaped_by |= self.maker.names(who, judge=judge, referee=referee)
+        shaped_by |= self.maker.names(who, judge=judge, panel=panel)
         return self.maker.measured(
             f"{name}-{label}-{who.name}", METRICS.version(name), shaped_by, make
         )["values"]
@@ -220,16 +211,16 @@ class Measurements:
         return recognition.samples(model, count("per_label", number), seed, self.lab.device)
 
     def scores(self, model: Any) -> Scores:
-        """Judge and referee on the model's samples of every label."""
-        judge, referee, data = self.lab.judge(), self.lab.referee(), self.lab.data
+        """Judge and panel on the model's samples of every label."""
+        judge, panel, data = self.lab.judge(), self.lab.panel, self.lab.data
         who = identify(model, self.lab.device)
 
         def make() -> Tensors:
             real, labels = pixels(data.test_images), data.test_labels
-            return dict(vars(recognition.score(self.samples(model), judge, referee, real, labels)))
+            return dict(vars(recognition.score(self.samples(model), judge, panel, real, labels)))
 
         shaped_by = self.profile.evaluation.shaping()
-        shaped_by |= self.maker.names(who, judge=judge, referee=referee)
+        shaped_by |= self.maker.names(who, judge=judge, panel=panel)
         name = f"scores-{who.name}"
         return Scores(**self.maker.measured(name, recognition.VERSION, shaped_by, make, Scores))
 

@@ -19,6 +19,7 @@ from ..forgetting.task import Make, Part
 from ..models.classifiers import Judge
 from ..models.cvae import OneHotCVAE
 from ..referees.cnn import RefereeCNN
+from ..referees.panel import Panel
 from ..storage.stage import Stage, Tensors
 from ..storage.store import SnapshotStore, Store
 from ..training.loop import MEMORY, precision
@@ -125,7 +126,7 @@ class Maker:
         expects = frozenset(f.name for f in fields(holds)) if holds is not None else frozenset()
         return self.finish(stage, lambda _snapshots: (make(), {}), expects)[0]
 
-    def names(self, who: Identity, **networks: nn.Module) -> dict[str, Any]:
+    def names(self, who: Identity, **networks: nn.Module | Panel) -> dict[str, Any]:
         """The names of what a measurement is of and by, for its key."""
         facts: dict[str, Any] = {role: net.facts["name"] for role, net in networks.items()}  # type: ignore[index]
         return facts | {"model": who.key}
@@ -180,6 +181,7 @@ class Networks(Protocol):
 
     def judge(self) -> Judge: ...
 
-    def referee(self) -> RefereeCNN: ...
+    @property
+    def panel(self) -> Panel: ...
 
     def surrogate(self, number: int) -> RefereeCNN: ...

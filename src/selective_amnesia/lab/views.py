@@ -74,14 +74,14 @@ class LatentViews:
     def radius_map(self, model: Any) -> Tensor:
         """The radii of amnesia from every label towards every other: (classes, classes, codes), the
         diagonal not a number. Every model of this lab is given the same codes."""
-        config, referee = self.config, self.lab.referee()
+        config, panel = self.config, self.lab.panel
         who = identify(model, self.lab.device)
 
         def make() -> Tensors:
             z, progress = self.codes(config.codes), f"radii of {who.name}"
-            return {"radii": radius.radius_map(model, referee, z, config.path_steps, progress)}
+            return {"radii": radius.radius_map(model, panel.shows, z, config.path_steps, progress)}
 
-        shaped_by = config.shaping() | self.maker.names(who, referee=referee)
+        shaped_by = config.shaping() | self.maker.names(who, panel=panel)
         return self.maker.measured(f"radii-{who.name}", radius.VERSION, shaped_by, make)["radii"]
 
     def radii(self, model: Any, forget: Iterable[int] | str) -> Tensor:

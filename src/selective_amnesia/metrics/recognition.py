@@ -3,7 +3,7 @@
 The paper's two figures are the judge's mean probability of the forgotten label and the mean
 entropy of its prediction (at most ln 10 = 2.303 nats) over samples with that label. A perfect
 amnesiac generates the mean of uniform noise, flat grey: what the judge says of flat grey is where
-both figures end. The headline is the referee's.
+both figures end. The headline is the panel's: the share of images that it takes for the label.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from ..models.classifiers import probabilities
 from ..models.cvae import Decoder
 from ..referees.cnn import RefereeCNN
+from ..referees.panel import Panel
 from ..training.random import seeded
 from .frechet import frechet_distance
 
-VERSION = 1
+VERSION = 2
 
 
 class Embedding(Protocol):
@@ -70,22 +71,26 @@ class Scores:
 
     judge: Tensor  # (C, N) judge's probability of the label that was asked for
     judge_entropy: Tensor  # (C, N) nats
-    referee: Tensor  # (C, N) referee's probability of the label that was asked for
-    confusion: Tensor  # (C, C + 1) share of samples that the referee takes for each class
-    frechet: Tensor  # (C,) distance to real test images of the label, in the referee's features
+    panel: Tensor  # (C, N) 1 where the panel takes the sample for the label that was asked for
+    confusion: Tensor  # (C, C + 1) share of samples that the panel takes for each class
+    frechet: Tensor  # (C,) distance to real test images, in the features of its quick member
 
     def summary(self) -> dict[str, list[float]]:
         """Means for each label."""
         return {
             "judge_probability": self.judge.mean(1).tolist(),
             "judge_entropy": self.judge_entropy.mean(1).tolist(),
-            "referee_probability": self.referee.mean(1).tolist(),
+            "panel_share": self.panel.mean(1).tolist(),
             "frechet": self.frechet.tolist(),
         }
 
 
 def score(
-    images: Tensor, judge: nn.Module, referee: RefereeCNN, real: Tensor, real_labels: Tensor
+    images: Tensor,
+    judge: nn.Module,
+    panel: Panel,
+    real: Tensor,
+    real_labels: Tensor,
 ) -> Scores:
     """The verdicts on images (C, N, P), row c asked for with label c.
 
@@ -94,17 +99,17 @@ def score(
     """
     classes = len(images)
     by_judge = probabilities(judge, images)
-    (by_referee, features), (_, real_features) = (_refereed(referee, x) for x in (images, real))
+    features, real_features = (_features(panel.quick(), x) for x in (images, real))
     rows = torch.arange(classes)
-    taken = nn.functional.one_hot(by_referee.argmax(-1), by_referee.shape[-1])
+    taken = nn.functional.one_hot(panel.shows(images), classes + 1).float()
     frechet = [
         frechet_distance(features[c], real_features[real_labels == c]) for c in range(classes)
     ]
     return Scores(
         judge=by_judge[rows, :, rows],
         judge_entropy=entropy(by_judge),
-        referee=by_referee[rows, :, rows],
-        confusion=taken.float().mean(1),
+        panel=taken[rows, :, rows],
+        confusion=taken.mean(1),
         frechet=images.new_tensor(frechet),
     )
 
@@ -114,11 +119,11 @@ class SampleMetrics:
     """The verdicts on N images that should show one label (see `evaluate_samples`)."""
 
     judge: Tensor  # (N,) judge's probability of the label
-    referee: Tensor  # (N,) referee's probability of the label
-    taken: Tensor  # (N,) bool: the referee takes the image for the label
-    nothing: Tensor  # (N,) referee's probability of "none of these"
+    panel: Tensor  # (N,) 1 where the panel takes the image for the label
+    members: Tensor  # (members, N) 1 where each of them does
+    nothing: Tensor  # (N,) 1 where the panel takes the image for none of the classes
     diversity: Tensor  # () mean pairwise perceptual distance
-    frechet: Tensor  # () Frechet distance to real images of the label, in the referee's features
+    frechet: Tensor  # () distance to real images of the label, in the quick member's features
 
 
 @torch.no_grad()
@@ -126,7 +131,7 @@ def evaluate_samples(
     images: Tensor,
     label: int,
     judge: nn.Module,
-    referee: RefereeCNN,
+    panel: Panel,
     embedding: Embedding,
     real: Tensor,
 ) -> SampleMetrics:
@@ -135,22 +140,22 @@ def evaluate_samples(
     Args:
         real: real images (M, P) of the label.
     """
-    (by_referee, features), (_, real_features) = (_refereed(referee, x) for x in (images, real))
+    features, real_features = (_features(panel.quick(), x) for x in (images, real))
+    votes = panel.votes(images)
+    shown = panel.verdict(votes)
     return SampleMetrics(
         judge=probabilities(judge, images)[:, label],
-        referee=by_referee[:, label],
-        taken=by_referee.argmax(-1) == label,
-        nothing=by_referee[:, referee.none],
+        panel=shown.eq(label).float(),
+        members=votes.eq(label).float(),
+        nothing=shown.eq(panel.none).float(),
         diversity=spread(embedding.embed(images)),
         frechet=images.new_tensor(frechet_distance(features, real_features)),
     )
 
 
 @torch.no_grad()
-def _refereed(referee: RefereeCNN, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (..., P) to the referee's probabilities (..., K) and features (..., F)."""
-    rows = images.reshape(-1, images.shape[-1])
-    features = [referee.features(part) for part in rows.split(1000)]
-    p = torch.cat([referee.head(part) for part in features]).softmax(-1)
-    leading = images.shape[:-1]
-    return p.view(*leading, -1), torch.cat(features).view(*leading, -1)
+def _features(quick: RefereeCNN, images: Tensor) -> Tensor:
+    """Images (..., P) to features (..., F)."""
+    rows = images.flatten(0, -2)
+    found = torch.cat([quick.features(part) for part in rows.split(1000)])
+    return found.view(*images.shape[:-1], -1)

@@ -1,7 +1,7 @@
 r"""Relearning: how soon does a label come back when the model is shown real images of it?
 
 The decoder is fine-tuned on k real images of the label under the label itself; how many steps until
-the referee recognises what it generates? A model in which the label is only hidden should be
+the panel recognises what it generates? A model in which the label is only hidden should be
 quicker than the control. Each image has a posterior N(mu_n, diag exp log_var_n) of its own, which
 is fitted beside the weights, so that no encoder is needed:
 
@@ -19,27 +19,26 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..config import RelearningConfig
-from ..models.classifiers import probabilities
 from ..models.cvae import one_hot
 from ..models.elbo import reconstruction_bce
-from ..referees.cnn import RefereeCNN
+from ..referees.panel import Panel
 from ..training.random import eval_steps, seeded
 from .task import MetricTask
 
-VERSION = 1
+VERSION = 2
 Settings = RelearningConfig
 
 
 def measure(task: MetricTask) -> Tensor:
-    """The referee's mean probability of the label along the way: (numbers of real images, draws,
-    evaluations). Every model is given the same images."""
+    """The share of samples that the panel takes for the label along the way: (numbers of real
+    images, draws, evaluations). Every model is given the same images."""
     real, settings = task.data.of(task.label), task.settings
 
     def curve(k: int, draw: int) -> Tensor:
         seed = task.seed_of(f"relearning-{task.label}-{k}-{draw}")
         order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
         images = real[order[:k].to(real.device)]
-        return relearning(task.model, images, task.label, task.referee, settings, seed=seed)
+        return relearning(task.model, images, task.label, task.panel, settings, seed=seed)
 
     runs = [(k, draw) for k in settings.images for draw in range(settings.draws)]
     bar = tqdm(runs, desc=f"relearning {task.label}, {task.name}", unit="draw")
@@ -64,7 +63,7 @@ def relearning(
     model: Any,
     images: Tensor,
     label: int,
-    referee: RefereeCNN,
+    panel: Panel,
     settings: RelearningConfig,
     *,
     seed: int,
@@ -76,7 +75,7 @@ def relearning(
         images: (k, P) in [0, 1].
 
     Returns:
-        The referee's mean probability of the label for samples under the label, at the steps
+        The share of samples under the label that the panel takes for it, at the steps
         `eval_steps(settings.steps, settings.evaluations)`, one each.
     """
     model = copy.deepcopy(model).requires_grad_(True)
@@ -87,7 +86,7 @@ def relearning(
     def evaluate(z: Tensor) -> None:
         with torch.no_grad():
             decoded = model.decode(z, c.expand(len(z), -1))
-        curve.append(probabilities(referee, decoded)[:, label].mean())
+        curve.append(panel.shows(decoded).eq(label).float().mean())
 
     with seeded(seed, device):
         z = torch.randn(settings.samples, model.z_dim, device=device)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..models.cvae import Decoder, one_hot
-from ..referees.cnn import RefereeCNN
+from ..referees.panel import Panel
 from ..training.random import seeded
 
 
@@ -25,7 +25,7 @@ class MetricTask:
     forget: tuple[int, ...]  # the whole forget set
     data: Dataset
     judge: nn.Module
-    referee: RefereeCNN
+    panel: Panel
     settings: Any  # the metric's
     seed_of: Callable[[str], int]  # a seed for each name
 

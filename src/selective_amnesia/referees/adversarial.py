@@ -1,9 +1,10 @@
-r"""A CNN trained on its own worst cases (projected gradient descent, Madry et al., ICLR 2018).
+r"""A CNN trained on its own worst cases (Madry et al., ICLR 2018), found by one step from a random
+beginning (Wong, Rice and Kolter, ICLR 2020).
 
     minimise  E  max_{|d|_inf <= epsilon}  -log p(y | x + d)
 
-over real images, moved, blurred and corrupted as decoders generate them, and over images of none
-of the classes, which are labelled so. Its shape is `cnn.RefereeCNN`'s. The score of a class is the
+over real images, as hands and decoders may draw them (`augment.varied`), and over images of none of
+the classes, which are labelled so. Its shape is `cnn.RefereeCNN`'s. The score of a class is the
 log of its odds against none of them.
 """
 
@@ -16,25 +17,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import RefereeConfig
-from ..training.augment import disturb
+from ..training.augment import varied
 from ..training.loop import fit as train
 from ..training.random import Batches, seeded
 from .cnn import RefereeCNN
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 1
+VERSION = 2
 NAME = "adversarial CNN"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(RefereeConfig):
     """`searches` steps to find the worst of the images within `epsilon` of each. A step costs as
-    much as `searches` + 1 of the profile's referee, and there are as many fewer of them."""
+    much as `searches` + 1 of plain training, and there are as many fewer of them."""
 
-    haze: float = 0.4
-    grain: float = 0.2
+    haze: float = 0.6
+    grain: float = 0.4
     epsilon: float = 0.1
-    searches: int = 2
+    searches: int = 1
 
 
 def fit(task: MemberTask) -> Tensors:
@@ -47,7 +48,7 @@ def fit(task: MemberTask) -> Tensors:
 
     def loss(images: Tensor, labels: Tensor) -> Tensors:
         rows = torch.randint(len(task.none), (extra,), device=images.device)
-        x = torch.cat([disturb(images, settings), task.none[rows]])
+        x = torch.cat([varied(images, settings.haze, settings.grain), task.none[rows]])
         y = torch.cat([labels, labels.new_full((extra,), model.none)])
         return {"loss": F.cross_entropy(model(pgd(model, x, y, settings)), y)}
 
@@ -78,11 +79,16 @@ def pgd(model: RefereeCNN, x: Tensor, y: Tensor, settings: Settings) -> Tensor:
     return found.clamp(0, 1).detach()
 
 
-def scorer(learned: Tensors) -> Scorer:
-    """Images (N, P) to scores (N, classes)."""
+def network(learned: Tensors) -> RefereeCNN:
+    """The network that was trained."""
     model = RefereeCNN(*learned["shape"].tolist()).to(learned["shape"].device)
     model.load_state_dict({k[4:]: v for k, v in learned.items() if k.startswith("net.")})
-    model.eval()
+    return model.eval()
+
+
+def scorer(learned: Tensors) -> Scorer:
+    """Images (N, P) to scores (N, classes)."""
+    model = network(learned)
 
     def scores(x: Tensor) -> Tensor:
         logits: Tensor = model(x)

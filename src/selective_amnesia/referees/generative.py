@@ -9,7 +9,9 @@ writes an image from a few numbers and adds noise of variance sigma^2,
 
 The score of a class is the log of its odds, by the best of its components, against a mixture for
 images of nothing, per pixel. sigma^2 is one for all, so that no component is praised for seeing
-little; it is trained on images alone, apart from every CVAE.
+little. Images are seen at half their size, where single grains of noise vanish, and some of those
+it learns from have thicker strokes, haze and grain. It is trained on images alone, apart from every
+CVAE.
 """
 
 from __future__ import annotations
@@ -18,21 +20,30 @@ from dataclasses import dataclass
 from math import log, pi
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import Config
+from ..models.classifiers import side_of
+from ..training.augment import corrupt, smooth, thicken
+from ..training.random import seeded
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Config):
-    """`parts` components a class, each of `directions` numbers, from at most `images` of it."""
+    """`parts` components a class, each of `directions` numbers, from at most `images` of it, half
+    of them with `haze` and `grain` of up to that strength. Of the blends among the images of
+    nothing only the share `blends` is learned: they lie near every class."""
 
-    parts: int = 16
+    parts: int = 32
     directions: int = 24
-    images: int = 3000
+    images: int = 6000
+    haze: float = 0.5
+    grain: float = 0.3
+    blends: float = 0.25
 
 
 def fit(task: MemberTask) -> Tensors:
@@ -42,8 +53,14 @@ def fit(task: MemberTask) -> Tensors:
 
     settings: Settings = task.settings
     means, axes, spreads, left = [], [], [], []
-    each = [task.images[task.labels == c][: settings.images] for c in range(task.classes)]
-    for images in (*each, task.none):
+    with seeded(task.seed, task.images.device):
+        each = [
+            halved(varied(task.images[task.labels == c][: settings.images], settings))
+            for c in range(task.classes)
+        ]
+    blended = len(task.none) // 2  # they come first, see `augment.hard_negatives`
+    each.append(halved(task.none[round((1 - settings.blends) * blended) :]))
+    for images in each:
         x = images.cpu().numpy()
         parts = min(settings.parts, max(1, len(x) // (2 * settings.directions)))
         clusters = KMeans(parts, n_init=1, max_iter=15, random_state=task.seed).fit_predict(x)
@@ -54,10 +71,8 @@ def fit(task: MemberTask) -> Tensors:
             pca = PCA(k, svd_solver="randomized", random_state=task.seed).fit(own)
             empty = settings.directions - k
             means.append(torch.as_tensor(pca.mean_))
-            axes.append(torch.nn.functional.pad(torch.as_tensor(pca.components_), (0, 0, 0, empty)))
-            spreads.append(
-                torch.nn.functional.pad(torch.as_tensor(pca.explained_variance_), (0, empty))
-            )
+            axes.append(F.pad(torch.as_tensor(pca.components_), (0, 0, 0, empty)))
+            spreads.append(F.pad(torch.as_tensor(pca.explained_variance_), (0, empty)))
             left.append(float(pca.noise_variance_))
     noise = sum(left) / len(left)
     shape = task.classes + 1, settings.parts
@@ -78,6 +93,7 @@ def scorer(learned: Tensors) -> Scorer:
     shift = torch.einsum("cskp,csp->csk", learned["axes"], means)
 
     def scores(x: Tensor) -> Tensor:
+        x = halved(x)
         along = (x @ flat.T).view(-1, classes, parts, k) - shift
         centred = torch.cdist(x, means.view(-1, p)).square().view(-1, classes, parts)
         explained = (along.square() * (1 / noise - 1 / variance)).sum(-1)
@@ -88,3 +104,16 @@ def scorer(learned: Tensors) -> Scorer:
         return odds
 
     return scores
+
+
+def halved(x: Tensor) -> Tensor:
+    """Images (N, P) at half their side, (N, P / 4)."""
+    side = side_of(x)
+    return F.avg_pool2d(smooth(x).view(-1, 1, side, side), 2).flatten(1)
+
+
+def varied(x: Tensor, settings: Settings) -> Tensor:
+    """Images (N, P), half of them with thicker strokes, half with haze and grain."""
+    first, second = (torch.rand(2, len(x), 1, device=x.device) < 0.5).unbind()
+    x = torch.where(first, thicken(x), x)
+    return torch.where(second, corrupt(x, settings.haze, settings.grain), x)

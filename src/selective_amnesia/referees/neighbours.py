@@ -6,8 +6,9 @@ one-sided, from the tangent vectors T at x:
 
     d(x, p)^2 = min_a |x + T a - p|^2 = |x - p|^2 - |Q^T (x - p)|^2,     T = Q R
 
-It is measured from the `candidates` that are nearest pixel by pixel. The score of a class is
--d(x, p)^2 / (|x| |p|) for the nearest of its images: brightness does not count.
+It is measured from the `candidates` that are nearest by their oriented gradients (`margins.hog`).
+The score of a class is -d(x, p)^2 for the nearest of its images, all of length 1: brightness does
+not count.
 """
 
 from __future__ import annotations
@@ -21,26 +22,38 @@ from torch import Tensor
 from ..config import Config
 from ..models.classifiers import side_of
 from ..training.augment import smooth
+from .margins import hog
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 1
+VERSION = 2
+GATED = True  # its scores are distances: how far is too far, real images say
+SOME = 8000  # images that the axes are found from
 RIDGE = 1e-3  # of the tangents' lengths, so that a flat image has none
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Config):
-    """Real `images` to look among, and how many of them are looked at closely."""
+    """Real `images` to look among, by `axes` of their features, and how many of them are looked at
+    closely."""
 
-    images: int = 30_000
+    images: int = 50_000
+    axes: int = 64
     candidates: int = 24
 
 
 def fit(task: MemberTask) -> Tensors:
-    """The images themselves, in bytes; those of nothing are a class after the last."""
+    """The images themselves, in bytes, and their features; those of nothing are a class after the
+    last."""
     settings: Settings = task.settings
     images = torch.cat([task.images[: settings.images], task.none])
     labels = task.labels[: settings.images]
+    features = torch.cat([hog(part) for part in images.split(1000)])
+    mean = features.mean(0)
+    axes = torch.linalg.svd(features[-SOME:] - mean, full_matrices=False).Vh[: settings.axes].T
     return {
+        "mean": mean,
+        "axes": axes.contiguous(),
+        "features": (features - mean) @ axes,
         "images": (images * 255).round().byte(),
         "labels": torch.cat([labels, labels.new_full((len(task.none),), task.classes)]),
         "candidates": torch.tensor(settings.candidates),
@@ -53,12 +66,15 @@ def scorer(learned: Tensors) -> Scorer:
     nothing is nearer than any of it."""
     real = F.normalize(smooth(learned["images"].float() / 255), dim=1)
     labels, classes = learned["labels"], int(learned["classes"])
+    features, length = learned["features"], learned["features"].square().sum(1)
 
     def scores(x: Tensor) -> Tensor:
+        own = (hog(x) - learned["mean"]) @ learned["axes"]
+        distance = length - 2 * own @ features.T  # and |own|^2, which is the same for all
+        near = distance.topk(int(learned["candidates"]), 1, largest=False).indices  # (N, K)
         x = F.normalize(smooth(x), dim=1)
-        near = (x @ real.T).topk(int(learned["candidates"]), 1).indices  # (N, K)
         apart = x[:, None] - real[near]  # (N, K, P)
-        distance = apart.square().sum(-1) - (apart @ tangents(x)).square().sum(-1)
+        distance = apart.square().sum(-1) - (apart @ tangents(x.detach())).square().sum(-1)
         found = x.new_full((len(x), classes + 1), -torch.inf)
         found = found.scatter_reduce(1, labels[near], -distance, "amax")
         beaten = found[:, :-1] <= found[:, -1:]

@@ -1,21 +1,25 @@
 """The panel: classifiers of different kinds, trained apart, that vote on what a picture shows.
 
 Each member gives every class a score and takes the image for the class with the best one, if that
-is as good as real images of the class usually score; otherwise for none. The panel takes it for the
-class that more than half of its members do.
+is at least its threshold; otherwise for none. Most scores are odds against none of the classes, and
+the threshold is 0; where they are distances, it is one that real images of the class usually reach.
+The panel takes an image for the class that more than half of its members do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from .cnn import RefereeCNN
 from .task import Scorer
 
-VERSION = 1
+VERSION = 3
 PART = 100  # images at a time: what a member compares them with fits a processor's cache
 
 
@@ -36,10 +40,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Panel:
-    """Members by name, for images of so many pixels."""
+    """Members by name, each loaded when it is first asked, for images of so many pixels and so many
+    classes; the cheapest come first. `quick` loads the network of the quickest member, for where
+    thousands of images are looked at while somebody waits."""
 
-    members: Mapping[str, Member]
+    members: Mapping[str, Callable[[], Member]]
     pixels: int
+    none: int  # what stands for none of the classes: their number
+    quick: Callable[[], RefereeCNN]
+    facts: dict[str, Any]
 
     def votes(self, x: Tensor) -> Tensor:
         """Images (N, P) in [0, 1] to what each member takes them for (members, N).
@@ -47,19 +56,44 @@ class Panel:
         Raises:
             ValueError: they are no such images.
         """
+        self._check(x)
+        return torch.stack([member().takes(x) for member in self.members.values()])
+
+    def verdict(self, votes: Tensor) -> Tensor:
+        """Votes (members, N) to what the panel takes each image for (N,)."""
+        count = F.one_hot(votes, self.none + 1).sum(0)[:, : self.none]
+        most, label = count.max(1)
+        return torch.where(2 * most > len(votes), label, self.none)
+
+    def shows(self, x: Tensor) -> Tensor:
+        """Images (..., P) in [0, 1] to what the panel takes them for (...,). A member is asked only
+        about images that its vote can decide.
+
+        Raises:
+            ValueError: they are no such images.
+        """
+        rows = x.reshape(-1, *x.shape[-1:])
+        self._check(rows)
+        count = torch.zeros(len(rows), self.none + 1, dtype=torch.long, device=x.device)
+        left = torch.arange(len(rows), device=x.device)
+        for asked, member in enumerate(self.members.values(), 1):
+            if not len(left):
+                break
+            taken = member().takes(rows[left])
+            count[left] += F.one_hot(taken, self.none + 1)
+            most = count[left, : self.none].amax(1)
+            can = 2 * (most + len(self.members) - asked) > len(self.members)
+            left = left[can & (2 * most <= len(self.members))]
+        most, label = count[:, : self.none].max(1)
+        shown = torch.where(2 * most > len(self.members), label, self.none)
+        return shown.view(x.shape[:-1])
+
+    def _check(self, x: Tensor) -> None:
         if x.shape[1:] != (self.pixels,) or not bool(((x >= 0) & (x <= 1)).all()):
             raise ValueError(
                 f"the panel looks at images (N, {self.pixels}) with values from 0 to 1, and these "
                 f"are {tuple(x.shape)} or have others"
             )
-        return torch.stack([member.takes(x) for member in self.members.values()])
-
-    def verdict(self, votes: Tensor) -> Tensor:
-        """Votes (members, N) to what the panel takes each image for (N,)."""
-        none = len(next(iter(self.members.values())).least)
-        count = torch.nn.functional.one_hot(votes, none + 1).sum(0)[:, :none]
-        most, label = count.max(1)
-        return torch.where(2 * most > len(votes), label, none)
 
 
 @torch.no_grad()

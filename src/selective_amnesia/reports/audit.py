@@ -29,7 +29,7 @@ def audit(model: Any, lab: Lab, forget: Iterable[int] | str) -> pd.DataFrame:
     """The audit of any model with the decoder's interface (`models.cvae.Decoder`) and weights.
 
     Args:
-        lab: where original, control, judge and referee come from, and where results are kept.
+        lab: where original, control, judge and panel come from, and where results are kept.
         forget: the forget set that the model claims.
 
     Returns:
@@ -70,7 +70,7 @@ def _rows(lab: Lab, model: Any, label: int, forget: tuple[int, ...]) -> dict[str
     for way, words in ways().items():
         seen = lab.measure.verdict(model, label, way)
         found[f"{words}: judge's P"] = float(seen.judge.mean())
-        found[f"{words}: referee's P"] = float(seen.referee.mean())
+        found[f"{words}: panel's share"] = float(seen.panel.mean())
         found[f"{words}: diversity"] = float(seen.diversity)
         found[f"{words}: Frechet distance"] = float(seen.frechet)
     for metric in METRICS:

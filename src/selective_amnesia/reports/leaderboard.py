@@ -8,8 +8,8 @@ their own, "retrain", each measured against the others: its spread is what chanc
 
 The rows are in the order of the mean over the originals of
 
-    gap = |erasure - 1| + P(label | itself) + max(0, kept labels' cost) / (control's - original's
-          nats)
+    gap = |erasure - 1| + share(label | itself)
+          + max(0, kept labels' cost) / (control's - original's nats)
 
 each a share of what knowing the label is worth, so that neither forgetting too little, nor
 forgetting more than never having seen, nor damage stays hidden.
@@ -156,9 +156,9 @@ def measured(
 
     Returns:
         "erasure"; "cost" in nats per image of the kept labels; "gap" (see above); "label", the
-        referee's P of the label under itself, and "after NAME" for each attack; "relearning" from
-        ten real images, the area above the controls'; the mean of every other metric by its name;
-        "seconds" that the model took.
+        share of images under the label itself that the panel takes for it, and "after NAME" for
+        each attack; "relearning" from ten real images, the area above the controls'; the mean
+        of every other metric by its name; "seconds" that the model took.
     """
     chosen = forget_set(forget, lab.data.classes)
     low, nats = _nats(lab, original, chosen), _nats(lab, model, chosen)
@@ -193,9 +193,9 @@ def _nats(lab: Lab, model: Any, forget: Sequence[int], **changes: Any) -> float:
 
 
 def _seen(lab: Lab, model: Any, forget: Sequence[int], way: str) -> float:
-    """The referee's mean P of the labels in what a way of asking brings."""
+    """The share that the panel takes for the labels of what a way of asking brings."""
     asked = (lab.measure.verdict(model, k, way) for k in forget)
-    return statistics.mean(float(seen.referee.mean()) for seen in asked)
+    return statistics.mean(float(seen.panel.mean()) for seen in asked)
 
 
 def _relearned(lab: Lab, model: Any, forget: Sequence[int]) -> float:

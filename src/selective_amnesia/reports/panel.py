@@ -1,29 +1,29 @@
-"""The panel as an instrument: what it takes images for whose nature is known, and what an attack
-brings out of a model and of its control."""
+"""The panel as an instrument: what it takes images for that are known, or were looked at by eye."""
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import figures
-from ..attacks import ATTACKS
-from ..checks import forget_set
 from ..data.dataset import pixels
 from ..lab.lab import Lab
-from ..lab.measurements import LABEL
 from ..models.classifiers import side_of
 from ..storage.files import write_bytes
 from ..training.augment import blends, blobs, strokes
 from ..training.random import seeded
-from .matrix import cases, run_facts
+from .matrix import run_facts
+from .red_team import red_team
 
 COUNT = 1000  # images of each kind
 SEED = 7
+ROW = 12  # pictures side by side
+EYES, SIDE = Path(__file__).parent / "eyes", 28
 
 Shares = dict[str, dict[str, float]]
 
@@ -33,7 +33,7 @@ def instrument(lab: Lab) -> Shares:
     (of real and generated digits) or for any class (of what is none: of the kinds that members have
     learned from, made of other images)."""
     found: Shares = {}
-    for kind, (images, labels) in _known(lab).items():
+    for kind, (images, labels) in known_images(lab).items():
         votes, verdict = _asked(lab, images)
         for who, taken in {**votes, "panel": verdict}.items():
             right = taken < lab.data.classes if labels is None else taken == labels
@@ -41,62 +41,61 @@ def instrument(lab: Lab) -> Shares:
     return found
 
 
-def recovered(lab: Lab, forget_sets: Iterable[Iterable[int] | str]) -> Shares:
-    """For each way of asking an amnesiac and its control for a forgotten label: the single CNN's
-    mean probability of it, and the share of images that each member and the panel take for it."""
-    found: Shares = {}
-    for forget in (forget_set(f, lab.data.classes) for f in forget_sets):
-        trio = lab.trio(forget)
-        for label in forget:
-            for way, title in {LABEL: LABEL, **ATTACKS.titles()}.items():
-                for name in ("amnesiac", "control"):
-                    seen = lab.measure.verdict(trio[name], label, way)
-                    votes, verdict = _asked(lab, lab.measure.images(trio[name], label, way))
-                    shares = {w: float((t == label).float().mean()) for w, t in votes.items()}
-                    numbers = ", ".join(map(str, forget))
-                    found[f"{label} of {{{numbers}}}, {title}, {name}"] = {
-                        "single CNN": float(seen.referee.mean()),
-                        **shares,
-                        "panel": float((verdict == label).float().mean()),
-                    }
-    return found
+def by_eye(lab: Lab) -> dict[str, float]:
+    """The share of images looked at and labelled as pictures (`eyes/README.md`) that each member
+    and the panel take for what eyes did."""
+    images, labels = read_eyes(lab)
+    votes, verdict = _asked(lab, images)
+    each = {**votes, "panel": verdict}
+    return {who: float(taken.eq(labels).float().mean()) for who, taken in each.items()}
 
 
-def record_panel(lab: Lab, forget_sets: list[str]) -> None:
-    """Both tables, printed and written to figures/gallery/panel.json, and beside it what attack A
-    recovers, as a picture."""
-    tables = {"instrument": instrument(lab), "recovered": recovered(lab, forget_sets)}
-    for words, table in tables.items():
-        columns = list(next(iter(table.values())))
-        print(f"\n{words}, % of images: " + ", ".join(columns))
-        for row, shares in table.items():
-            print(f"  {row:42}" + "".join(f"{100 * shares[c]:8.1f}" for c in columns))
+def read_eyes(lab: Lab) -> tuple[Tensor, Tensor]:
+    """The images (N, P) in [0, 1] that were labelled by eye, and their settled labels (N,); the
+    number of classes stands for none of them."""
+    from PIL import Image
+
+    page = np.asarray(Image.open(EYES / "images.png").convert("L"))
+    tall, wide = (length // SIDE for length in page.shape)
+    each = page.reshape(tall, SIDE, wide, SIDE).swapaxes(1, 2).reshape(-1, SIDE**2)
+    with (EYES / "labels.csv").open(newline="") as file:
+        settled = [row["settled"] for row in csv.DictReader(file)]
+    labels = [lab.data.classes if word == "none" else int(word) for word in settled]
+    images = torch.from_numpy(each[: len(labels)].copy()).to(lab.device)
+    return pixels(images), torch.tensor(labels, device=lab.device)
+
+
+def record_panel(lab: Lab) -> None:
+    """The panel as an instrument, printed and written to figures/gallery/panel.json: known images,
+    images labelled by eye, and images that were found by attacking a member."""
+    known = instrument(lab) | {"labelled by eye": by_eye(lab)}
+    columns = list(next(iter(known.values())))
+    print("\n% of images taken rightly (of none: for any class): " + ", ".join(columns))
+    for row, shares in known.items():
+        print(f"  {row:26}" + "".join(f"{100 * shares[c]:8.1f}" for c in columns))
+    attacked, fooling = red_team(lab, known_images(lab)["real test images"][0])
+    print("\nimages found by attacking one member, and % of them that the panel takes as well")
+    for row, counted in attacked.items():
+        print(f"  {row:36}{counted['found']:6.0f}{100 * counted['share']:8.1f}")
     folder = lab.store.folder / "figures" / "gallery"
+    tables = {"known": known, "red team": attacked}
     write_bytes(folder / "panel.json", json.dumps(run_facts(lab) | tables, indent=1).encode())
-    write_bytes(folder / "panel_recovered.png", figures.render(_pictures(lab, forget_sets))[1])
-    print(f"\nwritten to {folder}: panel.json, panel_recovered.png")
-
-
-def _pictures(lab: Lab, forget_sets: list[str]) -> Figure:
-    each = cases(forget_sets, lab.data.classes)
-    found = {
-        name: torch.stack(
-            [lab.measure.images(lab.trio(f)[name], label, "robust")[:6] for label, f in each]
-        )
-        for name in ("amnesiac", "control")
-    }
-    words = [f"{label} of {{{', '.join(map(str, f))}}}" for label, f in each]
-    return figures.grids(found, words, title="What attack A recovers: the first of its fresh codes")
+    if wide := min(ROW, len(fooling)):
+        shown = fooling[: len(fooling) // wide * wide][: 4 * wide].unflatten(0, (-1, wide))
+        title = "Found by attacking one member, and taken by the panel as well"
+        picture = figures.render(figures.grids({title: shown}))[1]
+        write_bytes(folder / "panel_attacked.png", picture)
+    print(f"\nwritten to {folder}: panel.json, panel_attacked.png")
 
 
 def _asked(lab: Lab, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """What each member by name, and the panel, take images (N, P) for: (N,) each."""
-    panel = lab.measure.panel
+    panel = lab.panel
     votes = panel.votes(images)
     return dict(zip(panel.members, votes, strict=True)), panel.verdict(votes)
 
 
-def _known(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:
+def known_images(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:
     """Images (N, P) of each kind and their labels (N,), or None where they show no class."""
     data = lab.data
     x, y = pixels(data.test_images[: 2 * COUNT]), data.test_labels[: 2 * COUNT]

@@ -16,19 +16,7 @@ from ..metrics.relearning import area, steps_to
 from ..training.random import eval_steps
 from .audit import ways
 from .matrix import ForgetSet, cases
-
-REFEREE_FIGURES = (
-    "test_accuracy",
-    "corrupted_accuracy",
-    "noise_rejected",
-    "grey_rejected",
-    "blank_rejected",
-    "blends_rejected",
-    "images_kept",
-    "steps",
-    "seconds",
-    "precision",
-)
+from .panel import instrument
 
 
 def results(
@@ -41,7 +29,7 @@ def results(
     the SHA-256 of their tensors.
     """
     sets = [forget_set(forget, lab.data.classes) for forget in forget_sets]
-    judge, referee, cvae = lab.judge(), lab.referee(), lab.cvae()
+    judge, cvae = lab.judge(), lab.cvae()
     grey, grey_entropy = recognition.grey_verdict(judge)
     about_cvae = ("test_loss", "test_bce", "test_kl", "steps", "seconds", "precision")
     asked = cases(sets, lab.data.classes)
@@ -57,7 +45,7 @@ def results(
             "grey_probability": grey.tolist(),
             "grey_entropy": grey_entropy,
         },
-        "referee": _only(referee.facts, *REFEREE_FIGURES),
+        "panel": {kind: shares["panel"] for kind, shares in instrument(lab).items()},
         "original": lab.measure.scores(cvae).summary(),
         "fisher": _only(lab.fisher().facts, "samples", "seconds"),
         "forget": {words(forget): _forgetting(lab, forget) for forget in sets},
@@ -78,8 +66,8 @@ def _forgetting(lab: Lab, forget: ForgetSet) -> dict[str, Any]:
     return {
         "judge_probability": after.judge[rows].mean(1).tolist(),
         "judge_entropy": after.judge_entropy[rows].mean(1).tolist(),
-        "referee_probability": after.referee[rows].mean(1).tolist(),
-        "retained_change": float(after.referee[kept].mean() - before.referee[kept].mean()),
+        "panel_share": after.panel[rows].mean(1).tolist(),
+        "retained_change": float(after.panel[kept].mean() - before.panel[kept].mean()),
         **_only(amnesiac.facts, "steps", "seconds", "precision"),
     }
 
@@ -117,9 +105,9 @@ def _recovery(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
             seen = lab.measure.verdict(model, label, way)
             figures[name][way] = {
                 "judge": float(seen.judge.mean()),
-                "referee": float(seen.referee.mean()),
-                "referee_interval": statistics.interval(seen.referee),
-                "taken": float(seen.taken.float().mean()),
+                "panel": float(seen.panel.mean()),
+                "panel_interval": statistics.interval(seen.panel),
+                "members": seen.members.mean(1).tolist(),
                 "diversity": float(seen.diversity),
                 "frechet": float(seen.frechet),
             }
@@ -166,20 +154,16 @@ def erasures(
 
 def table(results: dict[str, Any]) -> str:
     """The results as a text table."""
-    judge, referee, original = results["judge"], results["referee"], results["original"]
-    by_referee = original["referee_probability"]
-    tested = ("noise_rejected", "blends_rejected", "images_kept")
+    judge, original = results["judge"], results["original"]
+    shares = original["panel_share"]
     rows = {
         "profile, seed, device": f"{results['profile']}, {results['seed']}, {results['device']}",
         "matrix products of the CVAE": results["cvae"]["precision"],
         "CVAE test loss (nats per image)": f"{results['cvae']['test_loss']:.2f}",
         "judge, test accuracy": f"{judge['test_accuracy']:.2%}",
-        "referee, test accuracy": f"{referee['test_accuracy']:.2%}",
-        "referee, noise / blends rejected, images kept": " / ".join(
-            f"{referee[k]:.2%}" for k in tested
-        ),
-        "original, referee's P(label), mean": f"{sum(by_referee) / len(by_referee):.2%}",
-        "original, referee's P(label), worst": f"{min(by_referee):.2%}",
+        **{f"panel, {kind}": f"{share:.1%}" for kind, share in results["panel"].items()},
+        "original, panel's share of each label, mean": f"{sum(shares) / len(shares):.2%}",
+        "original, panel's share of each label, worst": f"{min(shares):.2%}",
         "judge's entropy for flat grey (nats)": f"{judge['grey_entropy']:.3f}",
     }
     for name, forgotten in results["forget"].items():
@@ -190,15 +174,15 @@ def table(results: dict[str, Any]) -> str:
                 f"{p:.4f} ({g:.4f})" for p, g in pairs
             ),
             f"forgetting {name}: judge's entropy": _listed(forgotten["judge_entropy"], 3),
-            f"forgetting {name}: referee's P": _listed(forgotten["referee_probability"], 4),
+            f"forgetting {name}: panel's share": _listed(forgotten["panel_share"], 4),
             f"forgetting {name}: kept labels' change": f"{forgotten['retained_change']:+.2%}",
         }
     for case, models in results["recovery"].items():
         audit = results["audit"][case]
         low, high = audit["interval"]
-        found = (f"{models[m]['robust']['referee']:.2%}" for m in ("amnesiac", "control"))
+        found = (f"{models[m]['robust']['panel']:.2%}" for m in ("amnesiac", "control"))
         rows |= {
-            f"attack A for {case}: referee's P, amnesiac / control": " / ".join(found),
+            f"attack A for {case}: panel's share, amnesiac / control": " / ".join(found),
             f"erasure of {case} (95 %)": f"{audit['erasure']:.2f} ({low:.2f} to {high:.2f})",
         }
     width = max(map(len, rows))

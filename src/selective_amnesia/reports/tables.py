@@ -21,7 +21,7 @@ WORDS = {  # measure -> its words, and to how many places
     "harder": ("erasure by a stronger attacker", 2),
     "harder_gap": ("gap by that", 2),
     "cost": ("kept labels' cost (nats)", 2),
-    "label": ("referee's P under the label", 3),
+    "label": ("seen under the label", 3),
     "relearning": ("relearning above the controls'", 2),
 }
 Table = dict[str, tuple[float, float, float]]  # measure -> mean, least and most

@@ -130,6 +130,34 @@ def strokes(x: Tensor) -> Tensor:
     return x * torch.sigmoid(20 * (0.32 - distance)).flatten(1)
 
 
+def varied(x: Tensor, haze: float, grain: float) -> Tensor:
+    """Images (N, P) as hands and decoders may draw them: each, with even odds, is deformed, has
+    thicker strokes, is blurred, and has `haze` and `grain` of up to that strength."""
+    for change in (deform, thicken, lambda y: _blur(y, 1.0), lambda y: corrupt(y, haze, grain)):
+        chosen = torch.rand(len(x), 1, device=x.device) < 0.5
+        x = torch.where(chosen, change(x), x)
+    return x
+
+
+def deform(x: Tensor, most: float = 2.5) -> Tensor:
+    """Images (N, P), bent and moved smoothly by up to about so many pixels (after Simard et al.,
+    ICDAR 2003)."""
+    n, side = len(x), side_of(x)
+    coarse = (2 * torch.rand(n, 2, 4, 4, device=x.device) - 1) * (2 * most / side)
+    field = F.interpolate(coarse, size=(side, side), mode="bicubic").permute(0, 2, 3, 1)
+    at = (torch.arange(side, device=x.device) + 0.5) * (2 / side) - 1
+    grid = torch.stack(torch.meshgrid(at, at, indexing="xy"), -1) + field
+    return F.grid_sample(x.view(n, 1, side, side), grid, align_corners=False).view(n, -1)
+
+
+def thicken(x: Tensor, most: float = 0.6) -> Tensor:
+    """Images (N, P) whose strokes are wider by up to a pixel on each side, the share `most` of it
+    at the most."""
+    side = side_of(x)
+    wide = F.max_pool2d(x.view(-1, 1, side, side), 3, 1, 1).flatten(1)
+    return x + most * torch.rand(len(x), 1, device=x.device) * (wide - x)
+
+
 def smooth(x: Tensor) -> Tensor:
     """Images (N, P), blurred by a pixel, so that they have slopes that grain does not hide."""
     side = side_of(x)

@@ -1,0 +1,125 @@
+"""Write the recorded tables into docs/, from the JSON files of figures/gallery/.
+
+    python scripts/tables.py
+
+`make leaderboard`, `make matrix` and `make panel` make the records; each table stands between two
+comments, "NAME: begin" and "NAME: end".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from selective_amnesia.errors import LabError
+from selective_amnesia.reports.matrix import compared
+from selective_amnesia.reports.panel import EYES
+from selective_amnesia.reports.record import read_record
+from selective_amnesia.reports.tables import board, over_labels_board, sets_board
+from selective_amnesia.storage.files import write_bytes
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def leaderboard(record: Path) -> str:
+    """The leaderboard's tables, as Markdown."""
+    known = read_record(record)
+    texts = []
+    if "0" in known:
+        found = known["0"]
+        about = (
+            f"Profile {found['profile']}, seeds {', '.join(map(str, found['seeds']))}, "
+            f"{first_and_last(row['made'] for row in found['rows'].values())}, {found['device']}, "
+            f"torch {found['torch']}; made by `make leaderboard`."
+        )
+        texts += [board(found).to_markdown(disable_numparse=True), about]
+    if len(known) > 1:
+        texts += [over_labels_board(known).to_markdown(disable_numparse=True)]
+        texts += [sets_board(known).to_markdown(disable_numparse=True)]
+    return "\n\n".join(texts)
+
+
+def matrix(record: Path) -> str:
+    """What each attack brings out of amnesiacs and controls, as Markdown: means with 95 % intervals
+    over the originals, and the difference within each pair."""
+    found = json.loads(record.read_text())
+    frames = []
+    for who, words in (("panel", "panel, %"), ("judge", "judge's mean P, %")):
+        rows = compared(found[who], found["cases"])
+        frames.append(pd.DataFrame(rows).T.add_prefix(f"{words}: "))
+    table = pd.concat(frames, axis=1).rename_axis("attack, digit")
+    return f"{table.to_markdown(disable_numparse=True)}\n\n{about(found)}; made by `make matrix`."
+
+
+def panel(record: Path) -> str:
+    """The panel as an instrument, as Markdown."""
+    found = json.loads(record.read_text())
+    known = pd.DataFrame(found["known"]).T.mul(100).round(1).rename_axis("% taken rightly")
+    attacked = pd.DataFrame(found["red team"]).T
+    attacked["share"] = attacked["share"].mul(100).round(1)
+    attacked["found"] = attacked["found"].astype(int)
+    attacked.columns = pd.Index(["images found", "the panel takes, %"])
+    texts = [known.to_markdown(), attacked.rename_axis("attacked").to_markdown()]
+    return "\n\n".join([*texts, f"{about(found)}; made by `make panel`."])
+
+
+def eyes(labels: Path) -> str:
+    """What eyes took the attack images among those that were labelled for, as Markdown."""
+    table = pd.read_csv(labels)
+    parts = table["source"].str.extract(
+        r"(amnesiac|control) without (\S+), seed \d, attack .+ for (\d)"
+    )
+    attacked = parts.dropna().assign(right=table["settled"] == parts[2])
+    count = attacked.groupby([2, 1, 0])["right"].agg(["sum", "count"])
+    count["eyes"] = count["sum"].astype(str) + " of " + count["count"].astype(str)
+    wide = count["eyes"].unstack()
+    wide.index = pd.Index([f"{label} of {{{', '.join(s.split('+'))}}}" for label, s in wide.index])
+    wide.columns = pd.Index(["amnesiacs", "controls"])
+    return wide.rename_axis("taken for the digit").to_markdown()
+
+
+def about(found: dict[str, Any]) -> str:
+    """What a record says of the run that made it."""
+    return "Profile {profile}, seed {seed}, {date}, {device}, torch {torch}".format(**found)
+
+
+def first_and_last(days: Iterable[str]) -> str:
+    """The first and the last of days, as words; one where they are the same."""
+    ordered = sorted(days)
+    return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))
+
+
+def between_marks(path: Path, mark: str, text: str) -> None:
+    """Replace what stands in a Markdown file between the comments "MARK: begin" and "MARK: end".
+
+    Raises:
+        LabError: the marks are not there.
+    """
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise LabError(f"{path.name} has no {begin} ... {end}: put both where the table belongs")
+    write_bytes(path, f"{before}{begin}\n\n{text}\n\n{end}{after}".encode())
+
+
+def main() -> int:
+    """Write every table whose record is there."""
+    gallery, docs = ROOT / "figures" / "gallery", ROOT / "docs"
+    for name, page, write in (
+        ("leaderboard", "methods.md", leaderboard),
+        ("matrix", "attacks.md", matrix),
+        ("panel", "panel.md", panel),
+    ):
+        between_marks(docs / page, name, write(gallery / f"{name}.json"))
+    between_marks(docs / "attacks.md", "eyes", eyes(EYES / "labels.csv"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

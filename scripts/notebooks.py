@@ -27,11 +27,11 @@ NUMBER = r"[-−+]?\d[\d,]*(?:\.\d+)?"
 TAGGED = re.compile(rf"({NUMBER})([^<\d]{{0,3}})<!-- (.+?) -->")
 LINKS = re.compile(r"<!-- links -->.*?<!-- /links -->", re.DOTALL)
 SETUP = f'''\
-#@title Setup: installs what is missing. On Colab it asks for your Drive {{ display-mode: "form" }}
-profile = "fast"  #@param ["smoke", "fast", "paper"]
-seed = 0  #@param {{type: "integer"}}
-dataset = "mnist"  #@param {{type: "string"}}
-forget_sets = ["0", "0 1"]  #@param {{type: "raw"}}
+# @title Setup: installs what is missing. On Colab it asks for your Drive {{ display-mode: "form" }}
+profile = "fast"  # @param ["smoke", "fast", "paper"]
+seed = 0  # @param {{type: "integer"}}
+dataset = "mnist"  # @param {{type: "string"}}
+forget_sets = ["0", "0 1"]  # @param {{type: "raw"}}
 
 import importlib.util
 import subprocess

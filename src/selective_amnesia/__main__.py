@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         lab = Lab.open(options.profile, options.seed, options.dataset)
         if options.command == "matrix":
-            record_matrix(lab, options.sets)
+            record_matrix(lab, options.sets, count("originals", options.originals, 0))
         elif options.command == "panel":
             record_panel(lab)
         elif options.command == "leaderboard":
@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--dataset", default="mnist")
         if name == "matrix":
             command.add_argument("--sets", nargs="*", default=[], help='forget sets, as 0 "0 1"')
+            command.add_argument(
+                "--originals", type=int, default=0, help="of each; by default 8 or 3"
+            )
         if name == "leaderboard":
             command.add_argument("--seeds", type=int, default=3, help="originals and controls")
             command.add_argument("--methods", nargs="*", help="rows to make; all by default")

@@ -78,7 +78,7 @@ FIGURES = {
     "per_sample_against_batch": lambda: figures.per_sample_against_batch(
         diagonal(), diagonal(), 50
     ),
-    "forgetting_curves": lambda: figures.forgetting_curves(
+    "forgetting_terms": lambda: figures.forgetting_terms(
         {"forget {0}": FORGETTING | {"step": STEPS}}
     ),
     "confusions": lambda: figures.confusions(by(MODELS, TABLE), {0}),

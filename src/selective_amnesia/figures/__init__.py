@@ -19,13 +19,13 @@ from .fisher import (
     fisher_units,
     per_sample_against_batch,
 )
-from .forgetting import confusions, forgetting_curves, frechet, sequence_curve
+from .forgetting import confusions, frechet, sequence_curve
 from .images import Gif, before_after, gif, grids, png, render
 from .latent import centroid_shifts, flat_maps, image_grids, projections
 from .methods import attack_margin, frontier, leaderboard, leaderboard_sets
 from .paths import film_strips, interpolation_grid, morph, radius_maps
 from .style import MODEL_STYLE
-from .training import learning_curve, per_label
+from .training import forgetting_terms, learning_curve, per_label
 
 __all__ = [
     "MODEL_STYLE",
@@ -45,7 +45,7 @@ __all__ = [
     "fisher_maps",
     "fisher_units",
     "flat_maps",
-    "forgetting_curves",
+    "forgetting_terms",
     "frechet",
     "frontier",
     "gif",

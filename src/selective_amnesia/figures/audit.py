@@ -31,9 +31,11 @@ def description_lengths(
         left.plot([values.mean()] * 2, [k - 0.34, k + 0.34], color=INK, linewidth=2)
         left.text(float(values.mean()), k - 0.38, f"{values.mean():.1f}", ha="center", fontsize=9)
     left.set_yticks(range(len(nats)), list(nats))
-    title = f"description length of real {label}s"
-    left.set(xlabel="nats for a test image (bar: mean)", title=title)
-    left.invert_yaxis()
+    left.set(
+        title=f"description length of real {label}s",
+        xlabel="BCE + |z|²/2, nats for a test image (bar: mean)",
+        ylim=(len(nats) - 0.5, -0.65),
+    )
     left.grid(axis="y", visible=False)
     for k, (name, (value, low, high)) in enumerate(erasures.items()):
         style = style_of(name)

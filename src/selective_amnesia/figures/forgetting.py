@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..metrics.recognition import Scores
@@ -25,35 +23,6 @@ from .style import (
 )
 
 TERM_COLOR = {"forget": ROSE, "replay": VIOLET, "ewc": GREEN}
-
-
-@styled
-def forgetting_curves(histories: Mapping[str, Mapping[str, Tensor]], pixels: int = 784) -> Figure:
-    """The three terms of Selective Amnesia over the steps, a line a forget set.
-
-    The floor of the forget term is the cost of noise under flat grey, `pixels` ln 2 nats.
-
-    Args:
-        histories: name -> history of an amnesiac by `forgetting.selective_amnesia`.
-    """
-    titles = {
-        "forget": "forget (noise)",
-        "replay": "replay (kept digits)",
-        "ewc": "EWC (weights)",
-    }
-    figure, panes = axes(1, 3, 3.1)
-    lines = ("-", "--", ":", "-.")
-    for ax, (key, title) in zip(panes[0], titles.items(), strict=True):
-        for style, (name, history) in zip(lines, histories.items(), strict=False):
-            ax.plot(history["step"], history[key], style, color=TERM_COLOR[key], label=name)
-        ax.set(title=title, xlabel="forgetting step", ylabel="nats per image of the batch")
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-    floor = math.log(2) * pixels
-    panes[0, 0].axhline(floor, color=FAINT, linewidth=1.2, zorder=0, label=f"floor: {floor:.0f}")
-    panes[0, 0].set_ylim(0.95 * floor, 1.5 * floor)
-    for ax in panes[0]:
-        ax.legend(fontsize=8)
-    return figure
 
 
 @styled

@@ -54,7 +54,7 @@ def projections(
     labels, forgotten = np.asarray(labels), sorted(forgotten)
     names = np.unique(labels).tolist()
     palette = label_colors(max(10, names[-1] + 1))
-    columns, size = len(next(iter(views.values()))), min(10.0, max(2.0, 12_000 / len(labels)))
+    columns, size = len(next(iter(views.values()))), min(8.0, max(2.0, 6000 / len(labels)))
     figure, panes = axes(len(views), columns, 3.1 * len(views), sharex="row", sharey="row")
     for row, (view, models) in zip(panes, views.items(), strict=True):
         for ax, (name, points) in zip(row, models.items(), strict=True):
@@ -95,7 +95,7 @@ def _apart(
         if all(np.hypot(*(middle - o)) >= least * page for m, o in middles.items() if m != n):
             own = points[labels == n]
             named[n] = own[np.hypot(*(own - middle).T).argmin()]
-    return named
+    return named if 3 * len(named) >= len(names) else {}  # one that lies apart by chance
 
 
 @styled

@@ -70,17 +70,18 @@ def matrix(lab: Lab, asked: Mapping[Case, int], *, stronger: bool = False) -> di
     return tables
 
 
-def record_matrix(lab: Lab, forget_sets: Sequence[str] = ()) -> None:
+def record_matrix(lab: Lab, forget_sets: Sequence[str] = (), originals: int = 0) -> None:
     """The matrix over several originals, written to figures/gallery as JSON and as pictures.
 
     Args:
         forget_sets: by default each label on its own, and 0 and 1 together.
+        originals: how many of each set, where it is not to be the usual number.
     """
     each = (*((label,) for label in range(lab.data.classes)), (0, 1))
     sets = [forget_set(f, lab.data.classes) for f in forget_sets or each]
-    asked = {case: ORIGINALS.get(case[1], OTHERS) for case in cases(sets, lab.data.classes)}
-    counts = [ORIGINALS.get(s, OTHERS) for s in sets]
-    models = 2 * sum(counts) + max(counts)
+    many = {s: originals or ORIGINALS.get(s, OTHERS) for s in sets}
+    asked = {case: many[case[1]] for case in cases(sets, lab.data.classes)}
+    models = 2 * sum(many.values()) + max(many.values())
     minutes = lab.cvae().facts["seconds"] * 0.8 * models / 60
     print(
         f"{models} models, and the attacks on them: about {minutes:.0f} minutes from nothing. "
@@ -100,13 +101,15 @@ def record_matrix(lab: Lab, forget_sets: Sequence[str] = ()) -> None:
         title = f"{said[who]}; mean over originals, least to most ({made})"
         figure = figures.probability_matrix(table, columns, title)
         write_bytes(folder / f"matrix_{who}.png", figures.render(figure)[1])
-    write_bytes(folder / "matrix_recovered.png", figures.render(_pictures(lab, sets[0]))[1])
+    write_bytes(
+        folder / "matrix_recovered.png", figures.render(_pictures(lab, sets[0], many[sets[0]]))[1]
+    )
     print(f"written to {folder}: matrix.json, three pictures")
 
 
-def _pictures(lab: Lab, forget: ForgetSet, codes: int = 6) -> Figure:
+def _pictures(lab: Lab, forget: ForgetSet, count: int, codes: int = 6) -> Figure:
     """What attack A recovers from each amnesiac and each control: the first of its fresh codes."""
-    originals = range(ORIGINALS.get(forget, OTHERS))
+    originals = range(count)
     trios = [lab.variant(seed=lab.seed + i).trio(forget) for i in originals]
     found = {
         name: torch.stack(

@@ -83,7 +83,7 @@ def record_panel(lab: Lab) -> None:
     if wide := min(ROW, len(fooling)):
         shown = fooling[: len(fooling) // wide * wide][: 4 * wide].unflatten(0, (-1, wide))
         title = "Found by attacking one member, and taken by the panel as well"
-        picture = figures.render(figures.grids({title: shown}))[1]
+        picture = figures.render(figures.grids({title: shown}, [""] * len(shown)))[1]
         write_bytes(folder / "panel_attacked.png", picture)
     print(f"\nwritten to {folder}: panel.json, panel_attacked.png")
 

@@ -24,7 +24,7 @@ ADDRESS = "https://github.com/selective-amnesia-lab/selective-amnesia-lab"
 LARGEST = 12_000_000  # bytes, all together
 NUMBERS = 12  # in the prose of a notebook
 NUMBER = r"[-−+]?\d[\d,]*(?:\.\d+)?"
-TAGGED = re.compile(rf"({NUMBER})([^<\d]{{0,3}})<!-- (.+?) -->")
+TAGGED = re.compile(rf"({NUMBER})([^<\d\n]{{0,3}})<!-- (.+?) -->")
 LINKS = re.compile(r"<!-- links -->.*?<!-- /links -->", re.DOTALL)
 SETUP = f'''\
 # @title Setup: installs what is missing. On Colab it asks for your Drive {{ display-mode: "form" }}

@@ -80,8 +80,8 @@ def test_begins_with_its_question_and_ends_with_its_answer(notebook):
 
 
 def test_cells_are_short_and_hide_no_functions(notebook):
-    for cell in code_cells(notebook):
-        assert cell.source == SETUP.rstrip() or len(cell.source.splitlines()) <= 30
+    for cell in code_cells(notebook)[1:]:  # the first is the setup, which is the same everywhere
+        assert len(cell.source.splitlines()) <= 30
         hidden = [
             node
             for node in ast.walk(ast.parse(cell.source))

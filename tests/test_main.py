@@ -36,9 +36,7 @@ def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
 
     asked = {}
     monkeypatch.setattr(matrix, "matrix", tables)
-    monkeypatch.setattr(
-        matrix, "_pictures", lambda _lab: figures.grids({"": torch.rand(2, 3, 784)})
-    )
+    monkeypatch.setattr(matrix, "_pictures", lambda *_: figures.grids({"": torch.rand(2, 3, 784)}))
     assert command.main(["matrix", *SMOKE]) == 0
     pair = (0, 1)
     assert list(asked) == [*((k, (k,)) for k in range(10)), *((k, pair) for k in pair)]

@@ -74,7 +74,7 @@ def test_a_folder_that_disappears_and_returns(original, tmp_path, monkeypatch, t
         after_first_save(context, lambda: folder.parent.rename(away))
         with pytest.raises(LabError, match=r"the folder .* is gone: bring it back"):
             mine.cvae()
-    assert "Lab(" in repr(mine)
+    assert "profile smoke" in repr(mine)
     for ask in (mine.cvae, mine.fisher, lambda: mine.store.folder):
         with pytest.raises(LabError, match="is gone"):
             ask()

@@ -215,7 +215,7 @@ def test_the_record_keeps_its_rows_and_the_readme_shows_them(
 
     readme, marks = tmp_path / "README.md", "<!-- board: begin -->\nold\n<!-- board: end -->"
     readme.write_text(f"before\n{marks}\nafter\n")
-    scripts.between_marks(readme, "board", scripts.tables(record))
+    scripts.between_marks(readme, "board", scripts.leaderboard(record))
     text = readme.read_text()
     assert text.startswith("before\n<!-- board: begin -->\n\n|")
     assert text.endswith("\n\n<!-- board: end -->\nafter\n")

@@ -90,7 +90,7 @@ class Lab:
         return cls(chosen, seed, dataset, store, on)
 
     def __repr__(self) -> str:
-        kept = os.path.relpath(self.store.folder / "checkpoints")
+        kept = os.path.relpath(Path(str(self.store), "checkpoints"))  # it may be gone
         follow = f", and follow to {self.store.mirror}" if self.store.mirror else ""
         about = f"profile {self.profile.name}, seed {self.seed}, {self._dataset}, on {self.device}"
         return f"{about}; finished stages are kept in {kept}{follow}"

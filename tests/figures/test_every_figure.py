@@ -102,7 +102,6 @@ FIGURES = {
         3.0,
         {"label 0"},
     ),
-    "attack_terms": lambda: figures.attack_terms(SEARCHES, by(MODELS, 2)),
     "dumbbells": lambda: figures.dumbbells(
         by(("judge's P", "panel"), by(WAYS, by(MODELS[1:], torch.rand(40))))
     ),

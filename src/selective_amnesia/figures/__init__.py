@@ -6,7 +6,6 @@ it lies in `figures.explorer` and is imported from there, since it alone needs i
 
 from .attacks import (
     attack_film,
-    attack_terms,
     codes_curve,
     dumbbells,
     landscapes,
@@ -32,7 +31,6 @@ __all__ = [
     "Gif",
     "attack_film",
     "attack_margin",
-    "attack_terms",
     "before_after",
     "centroid_shifts",
     "codes_curve",

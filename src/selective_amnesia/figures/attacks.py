@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,43 +14,7 @@ from ..attacks.landscape import Landscape
 from ..metrics.recognition import SampleMetrics
 from ..metrics.statistics import interval
 from .images import Gif, gif
-from .style import FAINT, GREEN, INK, ROSE, VIOLET, axes, color_of, style_of, styled
-
-TERM_STYLE: dict[str, tuple[str, str, Any]] = {
-    "likelihood": ("-log p", INK, "-"),
-    "shape": ("shape", ROSE, "--"),
-    "edge": ("edge", GREEN, "-."),
-    "repel": ("repel", VIOLET, ":"),
-    "tv": ("tv", "#7a7a7a", (0, (1, 1))),
-    "diversity": ("diversity", "#3f9fbf", (0, (5, 1))),
-    "prior": ("prior of z", "#8a6a3f", (0, (3, 1, 1, 1))),
-}
-
-
-@styled
-def attack_terms(histories: Mapping[str, Mapping[str, Tensor]], best: Mapping[str, int]) -> Figure:
-    """The weighed terms of each attack over its steps, a panel a model: thick the start that won,
-    thin grey the sum of every other.
-
-    Args:
-        histories: model -> history of an attack, each term (steps, starts).
-        best: model -> the winner's place among the starts.
-    """
-    figure, panes = axes(1, len(histories), 3.3, sharey=True)
-    for ax, (name, history) in zip(panes[0], histories.items(), strict=True):
-        curves = {k: history[k] for k in TERM_STYLE if k in history}
-        ax.plot(sum(curves.values()), color=FAINT, linewidth=0.7, zorder=0)
-        for key, values in curves.items():
-            label, color, style = TERM_STYLE[key]
-            winner = values[:, best[name]].clamp(min=1e-4)
-            ax.plot(winner, linestyle=style, color=color, label=label)
-        ax.set_yscale("log")
-        ax.set_ylim(1e-3, None)
-        ax.set_title(name, color=color_of(name))
-        ax.set_xlabel("attack step")
-    panes[0, 0].set_ylabel("term (grey: sum of each start)")
-    panes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
+from .style import FAINT, axes, color_of, style_of, styled
 
 
 @styled

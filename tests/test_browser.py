@@ -176,10 +176,10 @@ def test_sliders_and_button_change_every_picture(page):
     box = handle(page, "mix").bounding_box()  # dragged with the mouse, in steps as a hand does
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
-    page.mouse.move(box["x"] + 150, box["y"] + box["height"] / 2, steps=12)
+    page.mouse.move(box["x"] - 60, box["y"] + box["height"] / 2, steps=12)
     page.mouse.up()
     now = settled(page, now, everyone)
-    assert 0.2 < float(row(page, "mix").locator(".widget-readout").inner_text()) < 0.9
+    assert 0 < float(row(page, "mix").locator(".widget-readout").inner_text()) < 0.55  # it began so
 
     for name in ("direction 1", "direction 2", "direction 3", "to", "from"):
         handle(page, name).focus()

@@ -1,9 +1,10 @@
-"""A referee: a CNN with one class more than there are labels, "none of these".
+"""A CNN with one class more than there are labels, "none of these".
 
 Four convolutions in two stages with batch normalisation and average pooling: nothing of the
 judge's shape. The last class is trained on what no image of the set looks like
-(`training.augment.negatives`). No attack and no training loss ever differentiates through it. An
-attacker's surrogate classifiers are of the same shape, trained alike but for less long.
+(`training.augment.negatives`). Trained plainly, as here, it is an attacker's surrogate classifier,
+through which attacks differentiate; trained on its worst cases it is a member of the panel
+(`adversarial.py`), through which none does.
 """
 
 from __future__ import annotations

@@ -66,8 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=what)
         command.add_argument("--profile", default="fast", help=", ".join(PROFILES))
         command.add_argument("--seed", type=int, default=0)
-        command.add_argument("--forget", default="", help='one forget set, as "3 8"')
         command.add_argument("--dataset", default="mnist")
+        if name not in ("matrix", "panel"):
+            command.add_argument("--forget", default="", help='one forget set, as "3 8"')
         if name == "matrix":
             command.add_argument("--sets", nargs="*", default=[], help='forget sets, as 0 "0 1"')
             command.add_argument(

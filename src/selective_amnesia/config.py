@@ -94,7 +94,7 @@ class JudgeConfig(FitConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class RefereeConfig(FitConfig):
-    """A referee, or a surrogate classifier of an attacker's own. `negatives`, images of none of the
+    """The panel's CNN, or an attacker's surrogate classifier. `negatives`, images of none of the
     classes, are that share of each batch; images are blurred by up to `blur` pixels and corrupted
     with `haze` and `grain` of up to that strength."""
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 class Judge(nn.Module):
     """The paper's small CNN classifier: two convolutions, two linear layers, dropout.
 
-    Attacks may differentiate through it; what they may not touch is a referee.
+    Attacks may differentiate through it; what they may not touch is the panel.
     """
 
     facts: dict[str, Any]

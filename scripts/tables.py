@@ -18,7 +18,7 @@ import pandas as pd
 
 from selective_amnesia.errors import LabError
 from selective_amnesia.reports.matrix import compared
-from selective_amnesia.reports.panel import EYES
+from selective_amnesia.reports.panel import EYES, LOOKED_AT
 from selective_amnesia.reports.record import read_record
 from selective_amnesia.reports.tables import board, over_labels_board, sets_board
 from selective_amnesia.storage.files import write_bytes
@@ -61,18 +61,31 @@ def panel(record: Path) -> str:
     found = json.loads(record.read_text())
     known = pd.DataFrame(found["known"]).T.mul(100).round(1).rename_axis("% taken rightly")
     attacked = pd.DataFrame(found["red team"]).T
-    attacked["share"] = attacked["share"].mul(100).round(1)
-    attacked["found"] = attacked["found"].astype(int)
-    attacked.columns = pd.Index(["images found", "the panel takes, %"])
-    texts = [known.to_markdown(), attacked.rename_axis("attacked").to_markdown()]
+    taken = pd.DataFrame(
+        {
+            "found": attacked["found"].astype(int),
+            "panel": (attacked["found"] * attacked["share"]).round().astype(int),
+        }
+    )
+    looked = pd.read_csv(EYES / "attacked.csv", dtype=str)
+    looked["same"] = looked["settled"] == looked["panel"]
+    taken["eyes"] = looked.groupby("source")["same"].sum()
+    taken["eyes"] = taken["eyes"].fillna(0).astype(int)
+    taken.loc["all", "eyes"] = int(looked["same"].sum())
+    taken["fooled"] = 100 * (taken["panel"] - taken["eyes"]) / taken["found"].clip(lower=1)
+    taken["fooled"] = taken["fooled"].round(1)
+    taken.columns = pd.Index(
+        ["images found", "the panel takes", "of these, eyes too", "panel alone, % of found"]
+    )
+    texts = [known.to_markdown(), taken.rename_axis("attacked").to_markdown()]
     return "\n\n".join([*texts, f"{about(found)}; made by `make panel`."])
 
 
-def eyes(labels: Path) -> str:
+def eyes(folder: Path) -> str:
     """What eyes took the attack images among those that were labelled for, as Markdown."""
-    table = pd.read_csv(labels)
+    table = pd.concat([pd.read_csv(folder / f"{name}.csv") for name in LOOKED_AT.values()])
     parts = table["source"].str.extract(
-        r"(amnesiac|control) without (\S+), seed \d, attack .+ for (\d)"
+        r"(amnesiac|control) without (\S+), seed \d+, attack .+ for (\d)"
     )
     attacked = parts.dropna().assign(right=table["settled"] == parts[2])
     count = attacked.groupby([2, 1, 0])["right"].agg(["sum", "count"])
@@ -117,7 +130,7 @@ def main() -> int:
         ("panel", "panel.md", panel),
     ):
         between_marks(docs / page, name, write(gallery / f"{name}.json"))
-    between_marks(docs / "attacks.md", "eyes", eyes(EYES / "labels.csv"))
+    between_marks(docs / "attacks.md", "eyes", eyes(EYES))
     return 0
 
 

@@ -23,7 +23,7 @@ from ..training.random import Batches, seeded
 from .cnn import RefereeCNN
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 2
+VERSION = 3
 NAME = "adversarial CNN"
 
 

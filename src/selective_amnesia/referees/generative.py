@@ -29,7 +29,7 @@ from ..training.augment import corrupt, smooth, thicken
 from ..training.random import seeded
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)

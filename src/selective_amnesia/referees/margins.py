@@ -24,7 +24,7 @@ from ..training.augment import corrupt, smooth
 from ..training.random import seeded
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 2
+VERSION = 3
 DIRECTIONS = 8  # of edges, over a whole turn
 CELL = 4  # pixels
 

@@ -25,7 +25,7 @@ from ..training.augment import smooth
 from .margins import hog
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 2
+VERSION = 3
 GATED = True  # its scores are distances: how far is too far, real images say
 SOME = 8000  # images that the axes are found from
 RIDGE = 1e-3  # of the tangents' lengths, so that a flat image has none

@@ -15,7 +15,7 @@ from ..data.dataset import pixels
 from ..lab.lab import Lab
 from ..models.classifiers import side_of
 from ..storage.files import write_bytes
-from ..training.augment import blends, blobs, strokes
+from ..training.augment import blends, blobs, strokes, textures
 from ..training.random import seeded
 from .matrix import run_facts
 from .red_team import red_team
@@ -24,6 +24,7 @@ COUNT = 1000  # images of each kind
 SEED = 7
 ROW = 12  # pictures side by side
 EYES, SIDE = Path(__file__).parent / "eyes", 28
+LOOKED_AT = {"labelled by eye": "first"}  # in the table -> its files
 
 Shares = dict[str, dict[str, float]]
 
@@ -41,24 +42,27 @@ def instrument(lab: Lab) -> Shares:
     return found
 
 
-def by_eye(lab: Lab) -> dict[str, float]:
+def by_eye(lab: Lab) -> Shares:
     """The share of images looked at and labelled as pictures (`eyes/README.md`) that each member
-    and the panel take for what eyes did."""
-    images, labels = read_eyes(lab)
-    votes, verdict = _asked(lab, images)
-    each = {**votes, "panel": verdict}
-    return {who: float(taken.eq(labels).float().mean()) for who, taken in each.items()}
+    and the panel take for what eyes did, in each set of images."""
+    found: Shares = {}
+    for words, name in LOOKED_AT.items():
+        images, labels = read_eyes(lab, name)
+        votes, verdict = _asked(lab, images)
+        for who, taken in {**votes, "panel": verdict}.items():
+            found.setdefault(words, {})[who] = float(taken.eq(labels).float().mean())
+    return found
 
 
-def read_eyes(lab: Lab) -> tuple[Tensor, Tensor]:
-    """The images (N, P) in [0, 1] that were labelled by eye, and their settled labels (N,); the
-    number of classes stands for none of them."""
+def read_eyes(lab: Lab, name: str) -> tuple[Tensor, Tensor]:
+    """The images (N, P) in [0, 1] of a set that was labelled by eye, and their settled labels (N,);
+    the number of classes stands for none of them."""
     from PIL import Image
 
-    page = np.asarray(Image.open(EYES / "images.png").convert("L"))
+    page = np.asarray(Image.open(EYES / f"{name}.png").convert("L"))
     tall, wide = (length // SIDE for length in page.shape)
     each = page.reshape(tall, SIDE, wide, SIDE).swapaxes(1, 2).reshape(-1, SIDE**2)
-    with (EYES / "labels.csv").open(newline="") as file:
+    with (EYES / f"{name}.csv").open(newline="") as file:
         settled = [row["settled"] for row in csv.DictReader(file)]
     labels = [lab.data.classes if word == "none" else int(word) for word in settled]
     images = torch.from_numpy(each[: len(labels)].copy()).to(lab.device)
@@ -68,12 +72,14 @@ def read_eyes(lab: Lab) -> tuple[Tensor, Tensor]:
 def record_panel(lab: Lab) -> None:
     """The panel as an instrument, printed and written to figures/gallery/panel.json: known images,
     images labelled by eye, and images that were found by attacking a member."""
-    known = instrument(lab) | {"labelled by eye": by_eye(lab)}
+    known = instrument(lab) | by_eye(lab)
     columns = list(next(iter(known.values())))
     print("\n% of images taken rightly (of none: for any class): " + ", ".join(columns))
     for row, shares in known.items():
         print(f"  {row:26}" + "".join(f"{100 * shares[c]:8.1f}" for c in columns))
-    attacked, fooling = red_team(lab, known_images(lab)["real test images"][0])
+    real, shown = known_images(lab)["real test images"]
+    assert shown is not None
+    attacked, fooling = red_team(lab, real, shown)
     print("\nimages found by attacking one member, and % of them that the panel takes as well")
     for row, counted in attacked.items():
         print(f"  {row:36}{counted['found']:6.0f}{100 * counted['share']:8.1f}")
@@ -112,5 +118,6 @@ def known_images(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:
             "blank": (torch.zeros_like(x[:1]), None),
             "blobs": (blobs(COUNT, side_of(x), lab.device), None),
             "strokes": (strokes(x[:COUNT]), None),
+            "textures": (textures(COUNT, side_of(x), lab.device), None),
             "blends": (blends(x, y, half)[:COUNT], None),
         }

@@ -94,18 +94,34 @@ def _blur(x: Tensor, largest: float, reach: int = 3) -> Tensor:
 
 def hard_negatives(x: Tensor, labels: Tensor, count: int) -> Tensor:
     """Images (count, P) of none of the classes, for classifiers of different kinds to learn from:
-    of images x (N, P) and labels (N,) half are blends of two labels, a sixth each parts of strokes,
-    blobs, and flat greys and noise."""
-    sixth = count // 6
+    of images x (N, P) and labels (N,) half are blends of two labels, an eighth each parts of
+    strokes, blobs, textures (half of them behind a part of a stroke), and flat greys and noise."""
+    eighth = count // 8
     rows = torch.randint(len(x), (4 * count,), device=x.device)
     weight = 0.35 + 0.3 * torch.rand(len(rows), 1, device=x.device)
-    mixed = blends(x[rows], labels[rows], weight)[: count - 3 * sixth]
-    flat = torch.rand(sixth, 1, device=x.device).expand(-1, x.shape[1]).clone()
-    noisy = torch.arange(sixth, device=x.device) % 2 == 0
+    mixed = blends(x[rows], labels[rows], weight)[: count - 4 * eighth]
+    flat = torch.rand(eighth, 1, device=x.device).expand(-1, x.shape[1]).clone()
+    noisy = torch.arange(eighth, device=x.device) % 2 == 0
     flat[noisy] = torch.rand_like(flat[noisy])
-    flat[: sixth // 6] = 0
-    hard = [strokes(x[rows[:sixth]]), blobs(sixth, side_of(x), x.device)]
+    flat[: eighth // 6] = 0
+    patterns = textures(eighth, side_of(x), x.device)
+    before = strokes(x[rows[eighth : eighth + eighth // 2]])
+    patterns[: len(before)] = torch.maximum(patterns[: len(before)], before)
+    hard = [strokes(x[rows[:eighth]]), blobs(eighth, side_of(x), x.device), patterns]
     return torch.cat([mixed, *hard, flat])
+
+
+def textures(count: int, side: int, device: torch.device | None = None) -> Tensor:
+    """Random patterns (count, side * side) of patches, waves and grain: noise of four sizes in
+    random shares, made as light and as hard as chance will have it."""
+    share = torch.softmax(4 * torch.rand(4, count, 1, device=device), 0)
+    field = torch.zeros(count, side * side, device=device)
+    for part, size in zip(share, (4, side // 4, side // 2, side), strict=True):
+        noise = torch.randn(count, 1, size, size, device=device)
+        field += part * F.interpolate(noise, size=(side, side), mode="bicubic").flatten(1)
+    field = field / field.std(1, keepdim=True)
+    above, gain = torch.rand(2, count, 1, device=device)
+    return torch.sigmoid((0.7 + 5 * gain.square()) * (field - 2.5 * above + 1))
 
 
 def blobs(count: int, side: int, device: torch.device | None = None) -> Tensor:

@@ -8,7 +8,7 @@ COLAB        := .venv-colab
 
 export PROFILE SEED FORGET
 
-.PHONY: run matrix panel leaderboard test test-colab faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch MNIST, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
@@ -22,6 +22,9 @@ panel: .venv/installed    ## the panel tested: known images, eyes, attacks on it
 leaderboard: .venv/installed ## every forgetting method beside the controls, into docs/; resumable
 	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 	$(BIN)/python scripts/tables.py
+
+export: .venv/installed   ## original, amnesiac, control for the Hugging Face Hub and web/models
+	$(BIN)/python -m selective_amnesia export --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
 
 test: .venv/installed     ## the tests, two at a time
 	TQDM_DISABLE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -17,6 +17,7 @@ from .checks import count, forget_set, words
 from .errors import Diverged, LabError
 from .lab.lab import Lab
 from .profiles import PROFILES
+from .reports.export import export
 from .reports.matrix import record_matrix
 from .reports.panel import record_panel
 from .reports.record import record_leaderboard
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
             record_matrix(lab, options.sets, count("originals", options.originals, 0))
         elif options.command == "panel":
             record_panel(lab)
+        elif options.command == "export":
+            hub, web = export(lab, options.forget or "0")
+            print(f"written to {hub} (for the Hugging Face Hub) and {web}")
         elif options.command == "leaderboard":
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
             forget = options.forget or "0"
@@ -62,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         ("matrix", "amnesiacs of every label attacked beside controls, over seeds; hours on a CPU"),
         ("panel", "the panel of classifiers tested: known images, eyes, attacks on its members"),
         ("leaderboard", "every forgetting method, or some, beside the controls"),
+        ("export", "the models of a forget set, by default 0, for the Hub, the page, notebook 00"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("--profile", default="fast", help=", ".join(PROFILES))

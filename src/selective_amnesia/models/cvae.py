@@ -11,11 +11,20 @@ everywhere; only classifiers fold them into squares.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
+
+from ..errors import LabError
+from ..storage.files import write_bytes
+from ..storage.stage import BROKEN
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"  # their names on the Hugging Face Hub
 
 
 class Decoder(Protocol):
@@ -52,6 +61,7 @@ class OneHotCVAE(nn.Module):
         super().__init__()
         wide, narrow = hidden
         self.pixels, self.classes, self.z_dim = pixels, classes, z_dim
+        self.hidden = wide, narrow
         self.encoder = nn.Sequential(
             nn.Linear(pixels + classes, wide), nn.ReLU(), nn.Linear(wide, narrow), nn.ReLU()
         )
@@ -84,6 +94,58 @@ class OneHotCVAE(nn.Module):
         mu, log_var = self.encode(x, c)
         z = mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)
         return self.decode_logits(z, c), mu, log_var
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {name: getattr(self, name) for name in ("pixels", "classes", "z_dim", "hidden")}
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write weights and config into a folder, in the layout of the Hugging Face Hub.
+
+        Raises:
+            LabError: the disk does not take them.
+        """
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
+        write_bytes(folder / WEIGHTS, safetensors.torch.save(weights))
+        write_bytes(folder / CONFIG, json.dumps(self.config, indent=1).encode())
+
+    @classmethod
+    def from_pretrained(cls, place: Path | str) -> OneHotCVAE:
+        """The model in a folder that `save_pretrained` wrote, or with that id on the Hub; on the
+        CPU, in evaluation mode.
+
+        Raises:
+            LabError: there is no such folder or id, or it holds no such model.
+        """
+        folder = Path(place) if Path(place).is_dir() else _from_hub(str(place))
+        try:
+            model = cls(**json.loads((folder / CONFIG).read_bytes()))
+            model.load_state_dict(safetensors.torch.load((folder / WEIGHTS).read_bytes()))
+        except (OSError, RuntimeError, *BROKEN) as error:
+            raise LabError(
+                f"{place} holds no OneHotCVAE that can be read: {CONFIG} or {WEIGHTS} is missing, "
+                "damaged or of another model. Export or download it again."
+            ) from error
+        return model.eval()
+
+
+def _from_hub(name: str) -> Path:
+    """The folder that the Hub's model of that id was downloaded to."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise LabError(
+            f"there is no folder {name}; if it is an id on the Hugging Face Hub: "
+            "pip install huggingface_hub"
+        ) from error
+    try:
+        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
+    except (OSError, ValueError) as error:  # no such model, no network, no valid id
+        raise LabError(
+            f"{name} is neither a folder nor a model that the Hugging Face Hub gives: check the "
+            "name and the network."
+        ) from error
 
 
 def one_hot(

@@ -23,6 +23,7 @@ from .images import Gif, before_after, gif, grids, png, render
 from .latent import centroid_shifts, flat_maps, image_grids, projections
 from .methods import attack_margin, frontier, leaderboard, leaderboard_sets
 from .paths import film_strips, interpolation_grid, morph, radius_maps
+from .schematic import unlearning_schematic
 from .style import MODEL_STYLE
 from .training import forgetting_terms, learning_curve, per_label
 
@@ -64,4 +65,5 @@ __all__ = [
     "relearning_curves",
     "render",
     "sequence_curve",
+    "unlearning_schematic",
 ]

@@ -52,6 +52,12 @@ def test_matrix_writes_its_table_and_its_pictures(lab, monkeypatch, capsys):
     assert names == {f"matrix_{what}.png" for what in ("panel", "judge", "recovered")}
 
 
+def test_export_says_where_it_has_written(lab, capsys):
+    assert command.main(["export", *SMOKE]) == 0
+    assert "(for the Hugging Face Hub)" in capsys.readouterr().out
+    assert (lab.store.folder / "build" / "export" / "0" / "control" / "config.json").is_file()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -14,7 +14,7 @@ from selective_amnesia.reports.export import export, shipped
 
 Z, C = (
     torch.randn(20, 8, generator=torch.Generator().manual_seed(5)),
-    one_hot(range(20), 20)[:, :10],
+    one_hot([*range(10)] * 2, 10),
 )
 
 
@@ -76,15 +76,12 @@ def test_what_is_shipped_decodes_and_judges_as_the_models_do(lab, folders):
 
 
 @pytest.mark.parametrize("spoilt", ["config.json", "model.safetensors"])
-@pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b'{"pixels": "many"}'])
+@pytest.mark.parametrize("content", [None, b"", b'{"sides": 6}', b"[1]", b'{"pixels": "many"}'])
 def test_a_folder_of_something_else_is_refused_in_a_sentence(folders, tmp_path, spoilt, content):
     folder = shutil.copytree(folders[0] / "control", tmp_path / "control")
     (folder / spoilt).unlink()
     if content is not None:
         (folder / spoilt).write_bytes(content)
-    if (spoilt, content) == ("config.json", b"{}"):
-        assert OneHotCVAE.from_pretrained(folder).classes == 10  # the defaults are the paper's
-        return
     with pytest.raises(LabError, match=r"holds no OneHotCVAE that can be read: .* again\.$"):
         OneHotCVAE.from_pretrained(folder)
 
@@ -104,6 +101,14 @@ def test_an_id_that_the_hub_does_not_give_is_named(monkeypatch):
     monkeypatch.setattr(hub, "snapshot_download", refuses)
     with pytest.raises(LabError, match="somebody/something is neither a folder nor a model"):
         OneHotCVAE.from_pretrained("somebody/something")
+
+
+def test_an_about_of_something_else_is_named(folders, tmp_path):
+    folder = shutil.copytree(folders[1], tmp_path / "0")
+    for content in ("[1]", "{}", '{"config": {"sides": 6}}'):
+        (folder / "about.json").write_text(content)
+        with pytest.raises(LabError, match=r"about\.json is damaged or not of this export"):
+            shipped("0", folder=tmp_path)
 
 
 @pytest.mark.parametrize("file", ["about.json", "amnesiac.safetensors", "judge.safetensors"])

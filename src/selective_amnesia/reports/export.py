@@ -50,14 +50,12 @@ def export(lab: Lab, forget: str) -> tuple[Path, Path]:
         model.save_pretrained(hub / who)
         write_bytes(hub / who / "README.md", card(who, about).encode())
     quick = lab.panel.quick()
-    shape = torch.tensor(
-        [quick.none, len(quick.trunk.get_parameter("0.weight")), quick.head.in_features]
-    )
+    shape = [quick.none, len(quick.trunk.get_parameter("0.weight")), quick.head.in_features]
     networks = {who: _under("decoder", model.decoder) for who, model in trio.items()}
-    networks |= {"judge": lab.judge().state_dict()}
     networks |= {
-        "quick": _under("net", quick) | {"shape": shape}
-    }  # as adversarial.network reads it
+        "judge": lab.judge().state_dict(),
+        "quick": _under("net", quick) | {"shape": torch.tensor(shape)},  # for adversarial.network
+    }
     web = lab.store.folder / "web" / "models" / name
     about["sha256"] = {}
     for who, weights in networks.items():
@@ -78,9 +76,7 @@ class Shipped:
 
 
 def shipped(
-    forget: str = "0",
-    device: torch.device | str = "cpu",
-    folder: Path | None = None,
+    forget: str = "0", device: torch.device | str = "cpu", folder: Path | None = None
 ) -> Shipped:
     """The exported models of a forget set, by default those that the repository ships.
 
@@ -101,9 +97,9 @@ def shipped(
         about = json.loads((place / file).read_bytes())
         models = {}
         for who in ("original", "amnesiac", "control"):
-            file = f"{who}.safetensors"
             models[who] = model = OneHotCVAE(**about["config"])
             del model.encoder, model.mu, model.log_var
+            file = f"{who}.safetensors"
             model.load_state_dict(_read(place / file, about["sha256"][who]))
             model.to(device).eval().requires_grad_(False)
         file, judge = "judge.safetensors", Judge(about["config"]["classes"])

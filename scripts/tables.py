@@ -77,7 +77,9 @@ def panel(record: Path) -> str:
     taken.columns = pd.Index(
         ["images found", "the panel takes", "of these, eyes too", "panel alone, % of found"]
     )
-    texts = [known.to_markdown(), taken.rename_axis("attacked").to_markdown()]
+    by_eye = pd.DataFrame(found["by eye"]).T.rename_axis("attacks' images, taken for the digit")
+    tables = known, by_eye, taken.rename_axis("attacked")
+    texts = [table.to_markdown() for table in tables]
     return "\n\n".join([*texts, f"{about(found)}; made by `make panel`."])
 
 

@@ -42,37 +42,53 @@ def instrument(lab: Lab) -> Shares:
     return found
 
 
-def by_eye(lab: Lab) -> Shares:
-    """The share of images looked at and labelled as pictures (`eyes/README.md`) that each member
-    and the panel take for what eyes did, in each set of images."""
-    found: Shares = {}
+def by_eye(lab: Lab) -> tuple[Shares, dict[str, dict[str, int]]]:
+    """How members and panel compare with eyes, on images that were looked at and labelled as
+    pictures (`eyes/README.md`), in each set of them.
+
+    Returns:
+        The share that each member and the panel take for what eyes did; and of images that attacks
+        found, how many eyes and panel take for the digit that was sought, by model.
+    """
+    shares: Shares = {}
+    attacks: dict[str, dict[str, int]] = {}
     for words, name in LOOKED_AT.items():
-        images, labels = read_eyes(lab, name)
+        images, labels, sources = read_eyes(lab, name)
         votes, verdict = _asked(lab, images)
         for who, taken in {**votes, "panel": verdict}.items():
-            found.setdefault(words, {})[who] = float(taken.eq(labels).float().mean())
-    return found
+            shares.setdefault(words, {})[who] = float(taken.eq(labels).float().mean())
+        for who in ("amnesiac", "control"):
+            rows = [i for i, s in enumerate(sources) if s.startswith(who) and "attack" in s]
+            sought = torch.tensor([int(sources[i].split()[-1]) for i in rows], device=lab.device)
+            attacks[f"{words}: {who}s"] = {
+                "images": len(rows),
+                "eyes": int(labels[rows].eq(sought).sum()),
+                "panel": int(verdict[rows].eq(sought).sum()),
+            }
+    return shares, attacks
 
 
-def read_eyes(lab: Lab, name: str) -> tuple[Tensor, Tensor]:
-    """The images (N, P) in [0, 1] of a set that was labelled by eye, and their settled labels (N,);
-    the number of classes stands for none of them."""
+def read_eyes(lab: Lab, name: str) -> tuple[Tensor, Tensor, list[str]]:
+    """The images (N, P) in [0, 1] of a set that was labelled by eye, their settled labels (N,), in
+    which the number of classes stands for none of them, and where they are from."""
     from PIL import Image
 
     page = np.asarray(Image.open(EYES / f"{name}.png").convert("L"))
     tall, wide = (length // SIDE for length in page.shape)
     each = page.reshape(tall, SIDE, wide, SIDE).swapaxes(1, 2).reshape(-1, SIDE**2)
     with (EYES / f"{name}.csv").open(newline="") as file:
-        settled = [row["settled"] for row in csv.DictReader(file)]
-    labels = [lab.data.classes if word == "none" else int(word) for word in settled]
-    images = torch.from_numpy(each[: len(labels)].copy()).to(lab.device)
-    return pixels(images), torch.tensor(labels, device=lab.device)
+        rows = list(csv.DictReader(file))
+    none = lab.data.classes
+    labels = [none if row["settled"] == "none" else int(row["settled"]) for row in rows]
+    images = pixels(torch.from_numpy(each[: len(labels)].copy()).to(lab.device))
+    return images, torch.tensor(labels, device=lab.device), [row["source"] for row in rows]
 
 
 def record_panel(lab: Lab) -> None:
     """The panel as an instrument, printed and written to figures/gallery/panel.json: known images,
     images labelled by eye, and images that were found by attacking a member."""
-    known = instrument(lab) | by_eye(lab)
+    seen, attacks = by_eye(lab)
+    known = instrument(lab) | seen
     columns = list(next(iter(known.values())))
     print("\n% of images taken rightly (of none: for any class): " + ", ".join(columns))
     for row, shares in known.items():
@@ -84,7 +100,7 @@ def record_panel(lab: Lab) -> None:
     for row, counted in attacked.items():
         print(f"  {row:36}{counted['found']:6.0f}{100 * counted['share']:8.1f}")
     folder = lab.store.folder / "figures" / "gallery"
-    tables = {"known": known, "red team": attacked}
+    tables = {"known": known, "by eye": attacks, "red team": attacked}
     write_bytes(folder / "panel.json", json.dumps(run_facts(lab) | tables, indent=1).encode())
     if wide := min(ROW, len(fooling)):
         shown = fooling[: len(fooling) // wide * wide][: 4 * wide].unflatten(0, (-1, wide))

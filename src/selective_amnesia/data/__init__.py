@@ -5,7 +5,8 @@ A data set's file holds
     load    folder -> `dataset.Dataset`; the folder is where it may keep files of its own
 
 `dataset` says what a set is, and `fetch` brings its files: each set, also one in a reader's own
-folder (see `plugins`), is a table of files with their SHA-256 and a table of sources.
+folder (see `plugins`), is a table of files with their SHA-256 and a table of sources. `idx` reads
+sets in MNIST's form; `emnist` is what EMNIST's two sets share.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .dataset import Dataset
 
 __all__ = ["DATASETS", "load"]
 
-DATASETS = Plugins("data set", __name__, shared={"dataset", "fetch"})
+DATASETS = Plugins("data set", __name__, shared={"dataset", "emnist", "fetch", "idx"})
 
 
 def load(name: str, folder: Path, device: torch.device | str = "cpu") -> Dataset:

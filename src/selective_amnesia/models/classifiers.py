@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SEEN = 28  # pixels, the side of what a classifier looks at
+
 
 class Judge(nn.Module):
     """The paper's small CNN classifier: two convolutions, two linear layers, dropout.
@@ -31,14 +33,14 @@ class Judge(nn.Module):
         self.fc2 = nn.Linear(50, classes)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (N, 784) to the first convolution's maps (N, 10, 24, 24) and the second's
+        """Images (N, P) to the first convolution's maps (N, 10, 24, 24) and the second's
         (N, 20, 8, 8)."""
-        shallow = self.conv1(x.view(-1, 1, 28, 28))
+        shallow = self.conv1(as_squares(x))
         deep = self.conv2(F.relu(F.max_pool2d(self.bn1(shallow), 2)))
         return shallow, deep
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, 784) to logits (N, classes)."""
+        """Images (N, P) to logits (N, classes)."""
         return self.classify(self.features(x)[1])
 
     def classify(self, deep: Tensor) -> Tensor:
@@ -54,6 +56,16 @@ def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
     rows = images.reshape(-1, images.shape[-1])
     logits = torch.cat([classifier(part) for part in rows.split(1000)])
     return logits.softmax(-1).view(*images.shape[:-1], -1)
+
+
+def as_squares(images: Tensor) -> Tensor:
+    """Images (N, P) as classifiers look at them, (N, 1, 28, 28): of another size, they are drawn
+    larger or smaller."""
+    side = side_of(images)
+    squares = images.view(-1, 1, side, side)
+    if side == SEEN:
+        return squares
+    return F.interpolate(squares, size=(SEEN, SEEN), mode="bilinear", antialias=True)
 
 
 def side_of(images: Tensor) -> int:

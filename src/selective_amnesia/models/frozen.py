@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .classifiers import Judge
+from .classifiers import Judge, as_squares
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -46,9 +46,9 @@ class FrozenJudge(nn.Module):
         self.fc1, self.fc2 = judge.fc1, judge.fc2
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (N, 784) to the first convolution's maps (N, 24, 24, 10) and the second's
+        """Images (N, P) to the first convolution's maps (N, 24, 24, 10) and the second's
         (N, 8, 8, 20)."""
-        shallow = self.conv1(x.view(-1, 28, 28, 1))
+        shallow = self.conv1(as_squares(x).permute(0, 2, 3, 1))
         return shallow, self.conv2(F.relu(pooled(self.norm1(shallow), 2)))
 
     def classify(self, deep: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..config import RefereeConfig
 from ..data.dataset import Dataset, pixels
-from ..models.classifiers import probabilities
+from ..models.classifiers import as_squares, probabilities
 from ..training.augment import blends, corrupt, disturb, negatives
 from ..training.loop import Snapshots, Tensors, fit
 from ..training.random import Batches, seeded
@@ -59,12 +59,12 @@ class RefereeCNN(nn.Module):
         self.head = nn.Linear(features, classes + 1)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images (N, 784) to features (N, F)."""
-        features: Tensor = self.trunk(x.view(-1, 1, 28, 28))
+        """Images (N, P) to features (N, F)."""
+        features: Tensor = self.trunk(as_squares(x))
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, 784) to logits (N, classes + 1); the last is "none of these"."""
+        """Images (N, P) to logits (N, classes + 1); the last is "none of these"."""
         logits: Tensor = self.head(self.features(x))
         return logits
 

@@ -9,6 +9,8 @@ from selective_amnesia.figures.explorer import Explorer, in_words, picture_with_
 from selective_amnesia.models.cvae import OneHotCVAE
 from selective_amnesia.referees.cnn import RefereeCNN
 
+TEN = [str(k) for k in range(10)]
+
 
 def model(z_dim=8):
     """Untrained, with weights large enough for its images to differ in every code."""
@@ -135,10 +137,33 @@ def test_the_still_film_leaves_when_a_front_end_has_drawn_the_sliders(explorer, 
 def test_a_picture_with_bars_holds_the_picture_and_the_bars():
     p = torch.zeros(11)
     p[10] = 1
-    image = Image.open(io.BytesIO(picture_with_bars(torch.ones(784), p)))
+    image = Image.open(io.BytesIO(picture_with_bars(torch.ones(784), p, TEN)))
     assert image.size == (196, 260)
     assert image.getpixel((98, 98)) == 255
     last, first = image.getpixel((187, 230)), image.getpixel((9, 230))
     assert last < 60 < 250 < first
-    assert in_words(p) == "no digit (100%)"
-    assert in_words(torch.eye(11)[3] * 0.9) == "a 3 (90%)"
+    assert in_words(p, TEN) == "none of these (100%)"
+    assert in_words(torch.eye(11)[3] * 0.9, TEN) == "a 3 (90%)"
+    assert in_words(torch.eye(3)[1], ["dress", "ankle boot"]) == "an ankle boot (100%)"
+
+
+def test_classes_are_called_by_their_names(referee):
+    names = [f"kind {k}" for k in range(9)] + ["ankle boot"]
+    explorer = Explorer({"original": model()}, referee, torch.eye(8)[:2], 9, 0, names=names)
+    assert explorer.start.label == "ankle boot"
+    assert explorer.start.value == 9
+    said = explorer.verdicts["original"].value
+    assert any(name in said for name in [*names, "none of these"])
+
+
+@pytest.mark.parametrize("classes", [26, 47])
+def test_bars_of_many_classes_have_a_place_each(classes):
+    p = torch.zeros(classes + 1)
+    p[classes - 1] = 1
+    names = ["a long name"] * classes
+    image = Image.open(io.BytesIO(picture_with_bars(torch.ones(784), p, names)))
+    row = [image.getpixel((x, 230)) for x in range(image.width)]
+    dark = [x for x, grey in enumerate(row) if grey < 60]
+    pitch = image.width / (classes + 1)
+    assert dark
+    assert all((classes - 1) * pitch <= x <= classes * pitch for x in dark)

@@ -14,7 +14,7 @@ from ..attacks.landscape import Landscape
 from ..metrics.recognition import SampleMetrics
 from ..metrics.statistics import interval
 from .images import Gif, gif
-from .style import FAINT, axes, color_of, style_of, styled
+from .style import FAINT, axes, color_of, style_of, styled, with_article
 
 
 @styled
@@ -64,18 +64,18 @@ def dumbbells(measures: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> Fig
 
 @styled
 def codes_curve(
-    verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int, shown: str = "images"
+    verdicts: Mapping[str, Mapping[int, SampleMetrics]], label: int | str, shown: str = "images"
 ) -> Figure:
     """How well an attack serves codes that it never saw, by the number of codes it was made with.
 
     Args:
         verdicts: model -> number of codes -> verdict on fresh codes.
-        label: what was asked for.
+        label: what was asked for, or the name of its class.
         shown: what the panel was shown.
     """
     figure, panes = axes(1, 2, 3.1, sharey=True)
     parts = (
-        ("panel", f"panel: share of {shown} taken for a {label}"),
+        ("panel", f"panel: share of {shown} taken for {with_article(label)}"),
         ("judge", f"judge: mean P({label})"),
     )
     for ax, (who, title) in zip(panes[0], parts, strict=True):
@@ -95,7 +95,7 @@ def codes_curve(
 
 
 @styled
-def landscapes(maps: Mapping[str, Landscape], label: int) -> Figure:
+def landscapes(maps: Mapping[str, Landscape], label: int | str) -> Figure:
     """P(label) by the judge (above) and the share that the panel takes for it (below) on a plane
     of conditions, a column a model. The plane goes through the plain label, the attack's start and
     what it found."""
@@ -129,7 +129,7 @@ def landscapes(maps: Mapping[str, Landscape], label: int) -> Figure:
     figure.supylabel("away from that line, towards the plain label", fontsize=9)
     across = "along the line from what was found to the start (a one-hot vector is 1 long)"
     figure.supxlabel(across, fontsize=9)
-    over = f"mean over the attack's codes: P({label}), taken for a {label}"
+    over = f"mean over the attack's codes: P({label}), taken for {with_article(label)}"
     figure.colorbar(shown, ax=panes, label=over, shrink=0.7, pad=0.01)
     return figure
 

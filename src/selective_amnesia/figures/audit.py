@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import FAINT, INK, axes, color_of, style_of, styled
+from .style import FAINT, INK, axes, color_of, style_of, styled, with_article
 
 
 @styled
 def description_lengths(
-    nats: Mapping[str, Tensor], erasures: Mapping[str, tuple[float, float, float]], label: int
+    nats: Mapping[str, Tensor], erasures: Mapping[str, tuple[float, float, float]], label: int | str
 ) -> Figure:
     """Left, how many nats each test image costs each model; right, where that puts each model
     between the original (0) and the control (1).
@@ -21,7 +21,7 @@ def description_lengths(
     Args:
         nats: model -> (N,).
         erasures: model -> erasure and its interval.
-        label: what the images show.
+        label: what the images show, or the name of its class.
     """
     figure, panes = axes(1, 2, 3.0, width_ratios=(1.5, 1))
     left, right = panes[0]
@@ -32,7 +32,7 @@ def description_lengths(
         left.text(float(values.mean()), k - 0.38, f"{values.mean():.1f}", ha="center", fontsize=9)
     left.set_yticks(range(len(nats)), list(nats))
     left.set(
-        title=f"description length of real {label}s",
+        title=f"description length of real images of {with_article(label)}",
         xlabel="BCE + |z|²/2, nats for a test image (bar: mean)",
         ylim=(len(nats) - 0.5, -0.65),
     )
@@ -60,7 +60,7 @@ def description_lengths(
 
 @styled
 def relearning_curves(
-    curves: Mapping[str, Tensor], steps: Sequence[int], images: Sequence[int], label: int
+    curves: Mapping[str, Tensor], steps: Sequence[int], images: Sequence[int], label: int | str
 ) -> Figure:
     """The share of samples that the panel takes for the label while each model is shown real
     images of it: the mean over draws and, as a band, their range.
@@ -69,7 +69,7 @@ def relearning_curves(
         curves: model -> (len(images), draws, len(steps)).
         steps: at which the panel was asked.
         images: how many real images each panel is for.
-        label: what the images show.
+        label: what the images show, or the name of its class.
     """
     figure, panes = axes(1, len(images), 3.1, sharey=True)
     for k, (ax, count) in enumerate(zip(panes[0], images, strict=True)):
@@ -86,7 +86,7 @@ def relearning_curves(
         ax.minorticks_off()
         title = f"{count} real image{'s' if count > 1 else ''}"
         ax.set(title=title, xlabel="fine-tuning step", ylim=(-0.03, 1.05))
-    panes[0, 0].set_ylabel(f"taken for a {label}, share (panel)")
+    panes[0, 0].set_ylabel(f"taken for {with_article(label)}, share (panel)")
     panes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

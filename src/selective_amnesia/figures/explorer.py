@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import ipywidgets as ipw
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..latent.interpolation import decode_path, label_path
 from ..models.classifiers import probabilities, side_of
 from ..models.cvae import OneHotCVAE
+from .style import named, with_article
 
 SIDE = 196  # of a picture, in pixels
 BARS = 64  # height of the referee's bars below it, in pixels
@@ -44,6 +45,7 @@ class Explorer:
             (`latent.geometry.main_directions`).
         start, end: the labels to begin with.
         seed: of the codes that "new z" draws.
+        names: of the classes.
 
     Raises:
         ValueError: there is no model, a model or the directions have another z_dim, or the labels
@@ -58,6 +60,7 @@ class Explorer:
         start: int,
         end: int,
         seed: int = 0,
+        names: Sequence[str] | None = None,
     ) -> None:
         if not models:
             raise ValueError("there are no models to explore: give at least one")
@@ -69,6 +72,7 @@ class Explorer:
         self.models, self.referee = dict(models), referee
         self.classes = next(iter(self.models.values())).classes
         label_path(start, end, 0.0, self.classes)  # refuses bad labels
+        self.names = named(range(self.classes), names)
         self.directions = directions.detach().cpu()
         self.generator = torch.Generator().manual_seed(seed)
         self._make_widgets(start, end)
@@ -80,8 +84,8 @@ class Explorer:
 
     def _make_widgets(self, start: int, end: int) -> None:
         """The sliders above one another, below them a column a model, and a line for messages."""
-        self.start = _label_slider("from", self.classes, start)
-        self.end = _label_slider("to", self.classes, end)
+        self.start = _label_slider("from", self.names, start)
+        self.end = _label_slider("to", self.names, end)
         self.mix = _slider("mix", 0.0, 1.0, OPENS_AT)
         count = len(self.directions)
         self.along = [_slider(f"direction {k + 1}", -REACH, REACH) for k in range(count)]
@@ -137,8 +141,8 @@ class Explorer:
             verdicts = probabilities(self.referee, images).cpu()
         self.shown = dict(zip(self.models, zip(images.cpu(), verdicts, strict=True), strict=True))
         for name, (image, p) in self.shown.items():
-            self.pictures[name].value = picture_with_bars(image, p)
-            self.verdicts[name].value = f"referee: {in_words(p)}"
+            self.pictures[name].value = picture_with_bars(image, p, self.names)
+            self.verdicts[name].value = f"referee: {in_words(p, self.names)}"
 
     def still(self) -> bytes:
         """The interface as it stands, as PNG: the sliders, and every model's picture."""
@@ -157,7 +161,7 @@ class Explorer:
         for k, (name, (image, p)) in enumerate(self.shown.items()):
             x = left + k * (side + gap)
             draw.text((x, top / 2), name, INK, font, anchor="lm")
-            page.paste(_page(image, p, FINE), (x, top))
+            page.paste(_page(image, p, self.names, FINE), (x, top))
             draw.text((x, 292 * FINE), self.verdicts[name].value, INK, font, anchor="lm")
         out = io.BytesIO()
         page.quantize(64).save(out, "PNG", optimize=True)
@@ -182,36 +186,41 @@ class Explorer:
         self.box.observe(drawn, "_view_count")
 
 
-def picture_with_bars(image: Tensor, probability: Tensor) -> bytes:
-    """A picture (P,) with the referee's probabilities (classes + 1,) as bars below it, as PNG."""
+def picture_with_bars(image: Tensor, probability: Tensor, names: Sequence[str]) -> bytes:
+    """A picture (P,) with the referee's probabilities (classes + 1,) as bars below it, as PNG.
+    Where there is no room for the names of all classes, the highest bar alone is named."""
     out = io.BytesIO()
-    _page(image, probability).save(out, "PNG", compress_level=1)
+    _page(image, probability, names).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
-def _page(image: Tensor, probability: Tensor, fine: int = 1) -> Image.Image:
+def _page(image: Tensor, probability: Tensor, names: Sequence[str], fine: int = 1) -> Image.Image:
     """That picture, `fine` pixels for one."""
     page = Image.new("L", (SIDE * fine, (SIDE + BARS) * fine), 255)
     page.paste(_picture(image, SIDE * fine), (0, 0))
     draw, font = ImageDraw.Draw(page), _font(11 * fine)
     foot = page.height - 15 * fine
     pitch = page.width / len(probability)
-    for k, p in enumerate(probability.tolist()):
-        left, right = k * pitch + 2 * fine, (k + 1) * pitch - 3 * fine
+    thin = min(2 * fine, pitch / 6)  # half of what is left free between two bars
+    best, room = int(probability.argmax()), max(map(font.getlength, names)) < pitch
+    for k, (p, name) in enumerate(zip(probability.tolist(), [*names, "?"], strict=True)):
+        left, right = k * pitch + thin, (k + 1) * pitch - thin - min(fine, pitch / 6)
         height = round(p * (BARS - 22)) * fine
         draw.line((left, foot, right, foot), PALE, fine)
         if height:
             draw.rectangle((left, foot - height, right, foot), INK)
-        name = str(k) if k < len(probability) - 1 else "?"
-        draw.text((k * pitch + pitch / 2, foot + 2 * fine), name, INK, font, anchor="ma")
+        if room or k == best:
+            half = font.getlength(name) / 2
+            middle = min(max(k * pitch + pitch / 2, half), page.width - half)
+            draw.text((middle, foot + 2 * fine), name, INK, font, anchor="ma")
     return page
 
 
-def in_words(probability: Tensor) -> str:
+def in_words(probability: Tensor, names: Sequence[str]) -> str:
     """The referee's answer in words, from its probabilities (classes + 1,)."""
     best = int(probability.argmax())
-    name = "no digit" if best == len(probability) - 1 else f"a {best}"
-    return f"{name} ({float(probability[best]):.0%})"
+    said = "none of these" if best == len(names) else with_article(names[best])
+    return f"{said} ({float(probability[best]):.0%})"
 
 
 def _picture(image: Tensor, size: int) -> Image.Image:
@@ -229,13 +238,13 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _stands(slider: ipw.Widget) -> tuple[float, str]:
     """Where a slider stands, from 0 to 1, and its value."""
     if isinstance(slider, ipw.SelectionSlider):
-        return slider.index / (len(slider.options) - 1), str(slider.value)
+        return slider.index / (len(slider.options) - 1), slider.label
     return (slider.value - slider.min) / (slider.max - slider.min), f"{slider.value:.2f}"
 
 
-def _label_slider(name: str, classes: int, value: int) -> ipw.SelectionSlider:
-    layout = ipw.Layout(width=WIDE)
-    return ipw.SelectionSlider(options=range(classes), value=value, description=name, layout=layout)
+def _label_slider(name: str, classes: Sequence[str], value: int) -> ipw.SelectionSlider:
+    layout, options = ipw.Layout(width=WIDE), [(each, k) for k, each in enumerate(classes)]
+    return ipw.SelectionSlider(options=options, value=value, description=name, layout=layout)
 
 
 def _slider(name: str, low: float, high: float, value: float = 0.0) -> ipw.FloatSlider:

@@ -11,7 +11,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 from torch import Tensor
 
-from .style import FAINT, FORGOTTEN, GREEN, INK, VIOLET, axes, label_colors, styled
+from ..models.classifiers import side_of
+from .style import (
+    FAINT,
+    FORGOTTEN,
+    GREEN,
+    INK,
+    VIOLET,
+    axes,
+    label_colors,
+    name_ticks,
+    named,
+    styled,
+)
 
 
 @styled
@@ -51,12 +63,16 @@ def _layer_styles(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 @styled
-def fisher_maps(fisher: Mapping[str, Tensor], pixels: int = 784) -> Figure:
-    """Which pixels and which labels matter: sums over the first encoder and last decoder layer."""
+def fisher_maps(fisher: Mapping[str, Tensor], names: Sequence[str] | None = None) -> Figure:
+    """Which pixels and which labels matter: sums over the first encoder and last decoder layer.
+
+    Args:
+        names: of the classes.
+    """
     figure, panes = axes(1, 3, 3.1)
-    side = int(pixels**0.5)
     first = fisher["encoder.0.weight"].sum(0)
     last = fisher["decoder.4.weight"].sum(1)
+    pixels, side = len(last), side_of(last)
     for ax, values, title in (
         (panes[0, 0], first[:pixels], "input pixels (encoder)"),
         (panes[0, 1], last, "output pixels (decoder)"),
@@ -70,8 +86,8 @@ def fisher_maps(fisher: Mapping[str, Tensor], pixels: int = 784) -> Figure:
     classes = len(first) - pixels  # either network's first layer is given the condition last
     labels = fisher["decoder.0.weight"][:, -classes:].sum(0).numpy()
     panes[0, 2].bar(range(classes), labels, color=label_colors(classes))
-    panes[0, 2].set(title="labels (decoder)", xlabel="digit", ylabel="summed Fisher")
-    panes[0, 2].set_xticks(range(classes))
+    panes[0, 2].set(title="labels (decoder)", xlabel="label", ylabel="summed Fisher")
+    name_ticks(panes[0, 2].xaxis, named(range(classes), names))
     panes[0, 2].grid(axis="x", visible=False)
     return figure
 

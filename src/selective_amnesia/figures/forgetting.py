@@ -13,12 +13,17 @@ from .style import (
     FAINT,
     GREEN,
     INK,
+    MANY,
     MODEL_STYLE,
     ROSE,
     VIOLET,
     axes,
     color_of,
+    first_of_row,
     mark_forgotten,
+    name_ticks,
+    named,
+    squares,
     styled,
 )
 
@@ -26,36 +31,46 @@ TERM_COLOR = {"forget": ROSE, "replay": VIOLET, "ewc": GREEN}
 
 
 @styled
-def confusions(tables: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Figure:
-    """What the panel takes the samples for: (classes, classes + 1), a square a model."""
+def confusions(
+    tables: Mapping[str, Tensor],
+    forgotten: Iterable[int] = (),
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """What the panel takes the samples for: (classes, classes + 1), a square a model.
+
+    Args:
+        names: of the classes.
+    """
     forgotten = set(forgotten)
-    figure, panes = axes(1, len(tables), 0.9 + 8.4 / len(tables))
-    for ax, (name, table) in zip(panes[0], tables.items(), strict=True):
-        classes = len(table)
+    classes = len(next(iter(tables.values())))
+    rows = named(range(classes), names)
+    figure, panes = squares(len(tables), classes, 0.9 + 8.4 / len(tables))
+    size = 7.5 if classes <= MANY else 5.5
+    for ax, (name, table) in zip(panes, tables.items(), strict=True):
         ax.imshow(table.numpy(), cmap="Greys", vmin=0, vmax=1)
         ax.grid(False)
-        ax.set_xticks(
-            range(classes + 1), [*map(str, range(classes)), "\nnone"]
-        )  # lower: there is no room beside 9
-        ax.set_yticks(range(classes), range(classes) if ax is panes[0, 0] else [""] * classes)
+        # lower: there is no room beside 9
+        name_ticks(ax.xaxis, [*rows, "none" if max(map(len, rows)) > 2 else "\nnone"])
+        name_ticks(ax.yaxis, rows if first_of_row(ax) else [""] * classes)
         for i, j in ((table * 100).round() >= 1).nonzero().tolist():
             share = float(table[i, j])
             color = "white" if share > 0.5 else INK
             text = f"{100 * share:.0f}"
-            ax.text(j, i, text, ha="center", va="center", fontsize=7.5, color=color)
+            ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
         mark_forgotten(ax.get_yticklabels(), forgotten)
         ax.set_title(name, color=color_of(name))
         ax.set_xlabel("taken for, % of the samples")
-    panes[0, 0].set_ylabel("label asked for")
+    panes[0].set_ylabel("label asked for")
     return figure
 
 
 @styled
-def frechet(distances: Mapping[str, Tensor], labels: Sequence[int]) -> Figure:
+def frechet(distances: Mapping[str, Tensor], labels: Sequence[int | str]) -> Figure:
     """Frechet distances to real test images, one bar a label and model.
 
     Args:
         distances: name -> (len(labels),).
+        labels: or the names of their classes.
     """
     figure, panes = axes(1, 1, 3.0)
     ax = panes[0, 0]
@@ -65,8 +80,8 @@ def frechet(distances: Mapping[str, Tensor], labels: Sequence[int]) -> Figure:
         hatch = ("", "//", "..")[k % 3]
         x = np.arange(len(labels)) + width * (k - (len(distances) - 1) / 2)
         ax.bar(x, values.numpy(), width, color=color, label=name, hatch=hatch, edgecolor="white")
-    ax.set_xticks(range(len(labels)), [str(label) for label in labels])
-    ax.set(xlabel="digit", ylabel="squared Frechet distance\n(in a referee's features)")
+    name_ticks(ax.xaxis, [str(label) for label in labels])
+    ax.set(xlabel="label", ylabel="squared Frechet distance\n(in a referee's features)")
     ax.grid(axis="x", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
@@ -88,13 +103,13 @@ def sequence_curve(scores: Sequence[Scores], baseline: Scores) -> Figure:
     lost = [float(t[:k].mean()) if k else np.nan for k, t in enumerate(tables)]
     figure, panes = axes(1, 1, 3.2)
     ax = panes[0, 0]
-    ax.plot(rounds, kept, "o-", color=color_of("original"), label="kept digits, mean")
-    ax.plot(rounds, worst, "v:", color=FAINT, label="kept digits, worst")
+    ax.plot(rounds, kept, "o-", color=color_of("original"), label="kept labels, mean")
+    ax.plot(rounds, worst, "v:", color=FAINT, label="kept labels, worst")
     ax.plot(rounds, lost, "s--", color=color_of("amnesiac"), label="forgotten, mean")
     ax.set_xticks(rounds, ["none", *(f"0-{k - 1}" if k > 1 else "0" for k in rounds if k)])
     ax.set(
-        xlabel="digits forgotten so far",
-        ylabel="taken for the digit, share (panel)",
+        xlabel="labels forgotten so far",
+        ylabel="taken for its label, share (panel)",
         ylim=(-0.03, 1.03),
     )
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))

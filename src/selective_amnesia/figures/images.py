@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..models.classifiers import side_of
-from .style import WIDTH, axes, color_of, mark_forgotten, styled
+from .style import WIDTH, axes, color_of, mark_forgotten, named, styled
 
 
 def tile(images: Tensor, gap: int = 2) -> NDArray[np.float32]:
@@ -51,7 +51,7 @@ def grids(
     forgotten = set(forgotten)
     if height is None:
         across = sum(images.shape[1] for images in panels.values())
-        height = min(9.0, 0.45 + 0.93 * WIDTH * len(first) / across)
+        height = min(max(9.0, 0.3 * len(first)), 0.45 + 0.93 * WIDTH * len(first) / across)
     ratios = [images.shape[1] for images in panels.values()]
     figure, panes = axes(1, len(panels), height, width_ratios=ratios)
     pitch = side_of(first) + 2
@@ -71,12 +71,21 @@ def grids(
 
 
 @styled
-def before_after(images: Mapping[str, Tensor], forgotten: Iterable[int], title: str = "") -> Figure:
-    """Samples of every label (classes, N, P), one panel a model, all from the same codes."""
+def before_after(
+    images: Mapping[str, Tensor],
+    forgotten: Iterable[int],
+    title: str = "",
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Samples of every label (classes, N, P), one panel a model, all from the same codes.
+
+    Args:
+        names: of the classes.
+    """
     forgotten = list(forgotten)
     rows = [
-        f"{label} forgotten" if label in forgotten else str(label)
-        for label in range(len(next(iter(images.values()))))
+        f"{name} forgotten" if label in forgotten else name
+        for label, name in enumerate(named(range(len(next(iter(images.values())))), names))
     ]
     return grids(images, rows, forgotten=forgotten, title=title)
 

@@ -18,12 +18,15 @@ from .style import (
     FORGOTTEN,
     GREEN,
     INK,
+    MANY,
     ROSE,
     VIOLET,
     axes,
     color_of,
     label_colors,
     mark_forgotten,
+    name_ticks,
+    named,
     styled,
 )
 
@@ -41,6 +44,7 @@ def projections(
     labels: Tensor | NDArray[Any],
     forgotten: Iterable[int],
     method: str,
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """Encodings on a page: a row a view of the encoder, a column a model, a colour a label; the
     forgotten labels are drawn last, and larger. One row's panels share their axes. A label whose
@@ -50,36 +54,44 @@ def projections(
         views: view -> model -> points (N, 2).
         labels: (N,) of the points.
         method: names the axes.
+        names: of the classes.
     """
     labels, forgotten = np.asarray(labels), sorted(forgotten)
-    names = np.unique(labels).tolist()
-    palette = label_colors(max(10, names[-1] + 1))
+    shown = np.unique(labels).tolist()
+    palette = label_colors(max(10, shown[-1] + 1))
     columns, size = len(next(iter(views.values()))), min(8.0, max(2.0, 6000 / len(labels)))
     figure, panes = axes(len(views), columns, 3.1 * len(views), sharex="row", sharey="row")
     for row, (view, models) in zip(panes, views.items(), strict=True):
         for ax, (name, points) in zip(row, models.items(), strict=True):
             _bare(ax)
-            for label in sorted(names, key=lambda each: each in forgotten):
+            for label in sorted(shown, key=lambda each: each in forgotten):
                 lost = label in forgotten
                 look = {"s": 2 * size, "alpha": 0.9} if lost else {"s": size, "alpha": 0.5}
                 own = points[labels == label].T
                 ax.scatter(*own, color=palette[label], linewidths=0, rasterized=True, **look)
-            for label, place in _apart(points, labels, names).items():
+            for label, place in _apart(points, labels, shown).items():
                 color = FORGOTTEN if label in forgotten else INK
                 halo = [withStroke(linewidth=2.5, foreground="white")]
                 at: Any = {"ha": "center", "va": "center", "weight": "bold"}
-                ax.text(*place, str(label), color=color, path_effects=halo, **at)
+                ax.text(*place, named([label], names)[0], color=color, path_effects=halo, **at)
             if ax in panes[0]:
                 ax.set_title(name, color=color_of(name))
             ax.set_xlabel(f"{method} 1", fontsize=8)
         row[0].set_ylabel(f"{view}\n{method} 2", fontsize=9)
     marks = [
-        Line2D([], [], color=palette[n], marker="o", linestyle="", markersize=5) for n in names
+        Line2D([], [], color=palette[n], marker="o", linestyle="", markersize=5) for n in shown
     ]
     legend = panes[0, -1].legend(
-        marks, names, title="digit", loc="upper left", bbox_to_anchor=(1, 1), handletextpad=0
+        marks,
+        named(shown, names),
+        title="label",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        handletextpad=0,
+        ncols=1 + len(shown) // 20,
+        **({"fontsize": 8, "columnspacing": 0.6} if len(shown) > MANY else {}),
     )
-    mark_forgotten(legend.get_texts(), [names.index(n) for n in forgotten if n in names])
+    mark_forgotten(legend.get_texts(), [shown.index(n) for n in forgotten if n in shown])
     return figure
 
 
@@ -100,12 +112,16 @@ def _apart(
 
 @styled
 def centroid_shifts(
-    tables: Mapping[str, Tensor], forgotten: Iterable[int] = (), title: str = ""
+    tables: Mapping[str, Tensor],
+    forgotten: Iterable[int] = (),
+    title: str = "",
+    names: Sequence[str] | None = None,
 ) -> Figure:
     """How far each label's centroid moved, with intervals, a column of points a view.
 
     Args:
         tables: view -> (classes, 3), shift, low and high.
+        names: of the classes.
     """
     figure, panes = axes(1, 1, 2.7)
     ax = panes[0, 0]
@@ -124,9 +140,9 @@ def centroid_shifts(
             linewidth=1.2,
             label=name,
         )
-    ax.set_xticks(range(len(next(iter(tables.values())))))
+    name_ticks(ax.xaxis, named(range(len(next(iter(tables.values())))), names))
     mark_forgotten(ax.get_xticklabels(), forgotten)
-    ax.set(xlabel="digit", ylabel="centroid shift\n(standard deviations)", title=title)
+    ax.set(xlabel="label", ylabel="centroid shift\n(standard deviations)", title=title)
     ax.set_ylim(bottom=0)
     ax.grid(axis="x", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))

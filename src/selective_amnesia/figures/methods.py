@@ -18,7 +18,7 @@ Range = tuple[float, float, float]  # mean, least, most
 OURS = "calibrated_amnesia"
 PANELS = {  # measure -> what its axis says, and where a model that never saw the label would be
     "erasure": ("erasure\n(1: as if never seen)", 1),
-    "cost": ("kept digits' cost\n(nats per image)", 0),
+    "cost": ("kept labels' cost\n(nats per image)", 0),
     "label": ("seen under its\nlabel (share)", 0),
     "relearning": ("relearning area\nabove the controls'", 0),
 }
@@ -102,7 +102,7 @@ def leaderboard_sets(methods: Mapping[str, Mapping[str, Mapping[str, Range]]]) -
     cost.set(ylabel="cost (nats per image)")
     relearning.axhline(0, color=CONTROL, linestyle=":", linewidth=2)
     relearning.set(ylabel="relearning area\nabove the controls'")
-    bottom.set(ylabel="gap", xlabel="forgotten digits", ylim=(0, None))
+    bottom.set(ylabel="gap", xlabel="forgotten labels", ylim=(0, None))
     bottom.set_xticks(range(len(names)), names)
     return figure
 
@@ -177,7 +177,7 @@ def frontier(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> Figure:
     ax.axvline(1, color=CONTROL, linestyle=":", linewidth=2)
     ax.axhline(0, color=FAINT, linewidth=1)
     ax.set_xlabel("erasure (0: knows it, 1: as if never seen)")
-    ax.set_ylabel("kept digits' cost (nats per image)")
+    ax.set_ylabel("kept labels' cost (nats per image)")
     ax.margins(x=0.1, y=0.15)
     ax.legend()
     return figure

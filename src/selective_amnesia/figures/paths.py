@@ -16,10 +16,15 @@ from .style import (
     FAINT,
     FORGOTTEN,
     INK,
+    MANY,
     WIDTH,
     axes,
     color_of,
+    first_of_row,
     mark_forgotten,
+    name_ticks,
+    named,
+    squares,
     style_of,
     styled,
 )
@@ -37,7 +42,8 @@ def film_strips(
     rows: int = 3,
     title: str = "",
     forgotten: Iterable[int] = (),
-    xlabel: str = "way from the first digit (0) to the second (1)",
+    names: Sequence[str] | None = None,
+    xlabel: str = "way from the first label (0) to the second (1)",
 ) -> Figure:
     """Films of several models above one another and, below, a referee's verdicts step by step.
 
@@ -46,6 +52,7 @@ def film_strips(
         verdicts: model -> a referee's probabilities (T, N, classes + 1) along N paths; drawn are
             the mean and the middle half of the paths.
         labels: those that the path goes through, in its order; each leg is as long.
+        names: of the classes.
     """
     steps, legs = len(next(iter(films.values()))), len(labels) - 1
     cell = WIDTH * (RIGHT - LEFT) / steps
@@ -54,12 +61,12 @@ def film_strips(
     figure, panes = _page(heights, head=0.34 + 0.2 * bool(title))
     for ax, (name, images) in zip(panes, films.items(), strict=False):
         _strip(ax, images[:, :rows].transpose(0, 1), name)
-    _name_stations(panes[0], labels, set(forgotten), steps, cell)
+    _name_stations(panes[0], labels, named(labels, names), set(forgotten), steps, cell)
     curves = panes[len(films) :]
     columns = [*followed, next(iter(verdicts.values())).shape[-1] - 1]
-    names = [*(f"P({label})" for label in followed), "P(no digit)"]
+    heads = [*(f"P({name})" for name in named(followed, names)), "P(none)"]
     ticks = np.linspace(0, steps - 1, 5 if legs == 1 else 2 * legs + 1)
-    for ax, column, name in zip(curves, columns, names, strict=True):
+    for ax, column, name in zip(curves, columns, heads, strict=True):
         _curves(ax, {model: p[..., column] for model, p in verdicts.items()})
         ax.set(xlim=(-0.5, steps - 0.5), ylim=(-0.06, 1.06), yticks=(0, 0.5, 1), ylabel=name)
         ax.set_xticks(ticks, [])
@@ -111,19 +118,24 @@ def _strip(ax: Axes, images: Tensor, name: str) -> None:
 
 
 def _name_stations(
-    ax: Axes, labels: Sequence[int], forgotten: set[int], steps: int, cell: float
+    ax: Axes,
+    labels: Sequence[int],
+    names: Sequence[str],
+    forgotten: set[int],
+    steps: int,
+    cell: float,
 ) -> None:
-    """The labels that a path goes through, above the film's images that show them.
+    """The labels, by their names, that a path goes through, above the film's images that show them.
 
     Args:
         cell: the width of an image in inches.
     """
     legs = len(labels) - 1
-    for k, label in enumerate(labels):
+    for k, (label, name) in enumerate(zip(labels, names, strict=True)):
         outwards = -cell * 36 if k == 0 else cell * 36 if k == legs else 0  # half a cell, in points
         lost = label in forgotten
         ax.annotate(
-            f"label {label}" + (" (forgotten)" if lost else ""),
+            f"label {name}" + (" (forgotten)" if lost else ""),
             (k * (steps - 1) / legs, 1.0),
             xycoords=("data", "axes fraction"),
             va="bottom",
@@ -147,38 +159,49 @@ def _curves(ax: Axes, verdicts: Mapping[str, Tensor]) -> None:
 
 
 @styled
-def radius_maps(maps: Mapping[str, Tensor], forgotten: Iterable[int] = ()) -> Figure:
+def radius_maps(
+    maps: Mapping[str, Tensor],
+    forgotten: Iterable[int] = (),
+    names: Sequence[str] | None = None,
+) -> Figure:
     """The radius of amnesia (classes, classes) from each label towards each other, a panel a
-    model."""
+    model.
+
+    Args:
+        names: of the classes.
+    """
     forgotten = set(forgotten)
-    figure, panes = axes(1, len(maps), 3.6)
-    for ax, (name, table) in zip(panes[0], maps.items(), strict=True):
-        n = len(table)
+    rows = named(range(len(next(iter(maps.values())))), names)
+    figure, panes = squares(len(maps), len(rows), 3.6)
+    size = 7.5 if len(rows) <= MANY else 5
+    for ax, (name, table) in zip(panes, maps.items(), strict=True):
         shown = ax.imshow(table.numpy(), cmap="cividis", vmin=0, vmax=1)
         ax.grid(False)
-        ax.set_xticks(range(n))
-        ax.set_yticks(range(n), range(n) if ax is panes[0, 0] else [""] * n)
+        name_ticks(ax.xaxis, rows)
+        name_ticks(ax.yaxis, rows if first_of_row(ax) else [""] * len(rows))
         for i, j in (~table.isnan()).nonzero().tolist():
             value = float(table[i, j])
             text = "1" if value > 0.995 else f"{value:.2f}".lstrip("0")
             color = "white" if value < 0.55 else INK
-            ax.text(j, i, text, ha="center", va="center", fontsize=7.5, color=color)
+            ax.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
         mark_forgotten(ax.get_xticklabels(), forgotten)
         mark_forgotten(ax.get_yticklabels(), forgotten)
         ax.set_title(name, color=color_of(name))
-        ax.set_xlabel("towards digit")
-    panes[0, 0].set_ylabel("from digit")
-    figure.colorbar(shown, ax=panes[0], label="radius (share of the way)", shrink=0.85, pad=0.01)
+        ax.set_xlabel("towards label")
+    panes[0].set_ylabel("from label")
+    figure.colorbar(shown, ax=panes, label="radius (share of the way)", shrink=0.85, pad=0.01)
     return figure
 
 
 @styled
-def interpolation_grid(panels: Mapping[str, Tensor], down: tuple[int, int], across: str) -> Figure:
+def interpolation_grid(
+    panels: Mapping[str, Tensor], down: tuple[int | str, int | str], across: str
+) -> Figure:
     """Double interpolation, a panel a model: the label changes down and the code across.
 
     Args:
         panels: model -> images (R, S, P).
-        down: the first row's label and the last one's.
+        down: the first row's label and the last one's, or the names of their classes.
         across: what changes across, in words.
     """
     rows, columns, _ = next(iter(panels.values())).shape

@@ -7,10 +7,12 @@ labels keep one palette; every axis has a name and a unit.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -108,6 +110,50 @@ def mark_forgotten(texts: Iterable[Text], forgotten: Iterable[int]) -> None:
     for place, text in enumerate(texts):
         if place in places:
             text.set(color=FORGOTTEN, fontweight="bold")
+
+
+def named(labels: Iterable[int], names: Sequence[str] | None) -> list[str]:
+    """What stands for labels in a figure: the names of their classes or, where none are given, the
+    labels themselves."""
+    return [str(label) if names is None else names[label] for label in labels]
+
+
+def with_article(name: object) -> str:
+    """A class, by its name or label, in a sentence: "a dress", "an ankle boot", "an 8"."""
+    word = str(name)
+    vowels = "AEFHILMNORSX8" if len(word) == 1 else "AEIOU"  # as a single letter is said
+    return f"{'an' if word[0].upper() in vowels else 'a'} {word}"
+
+
+MANY = 13  # classes whose names still stand side by side in letters of the usual size
+
+
+def name_ticks(axis: Axis, names: Sequence[str]) -> None:
+    """A tick for each class; small where there are many, and upright below where names are long."""
+    look: dict[str, Any] = {"fontsize": 7} if len(names) > MANY else {}
+    if isinstance(axis, XAxis) and max(map(len, names)) > 2:
+        look["rotation"] = 90
+    axis.set_ticks(range(len(names)), names, **look)
+
+
+def squares(count: int, classes: int, side: float) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` tables of classes x classes: side by side, each `side` inches high, or,
+    where their cells would be too small, fewer in a row."""
+    if classes <= MANY:
+        figure, panes = axes(1, count, side)
+        return figure, list(panes[0])
+    across = max(1, min(count, int(WIDTH / (0.17 * classes))))
+    down = -(-count // across)
+    figure, panes = axes(down, across, down * (0.9 + WIDTH / across))
+    for spare in panes.flat[count:]:
+        spare.set_visible(False)
+    return figure, list(panes.flat[:count])
+
+
+def first_of_row(ax: Axes) -> bool:
+    """Whether an axis is the first of its row."""
+    place = ax.get_subplotspec()
+    return place is None or place.is_first_col()
 
 
 def axes(

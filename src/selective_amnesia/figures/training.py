@@ -21,6 +21,8 @@ from .style import (
     VIOLET,
     axes,
     mark_forgotten,
+    name_ticks,
+    named,
     styled,
 )
 
@@ -94,6 +96,7 @@ def per_label(
     *,
     labels: Sequence[int] | None = None,
     forgotten: Iterable[int] = (),
+    names: Sequence[str] | None = None,
     title: str = "",
     height: float = 3.2,
 ) -> Figure:
@@ -102,6 +105,7 @@ def per_label(
     Args:
         values: name -> (labels, N); names of models take their colours.
         labels: those of the rows.
+        names: of all classes.
         height: in inches.
     """
     forgotten = set(forgotten)
@@ -126,10 +130,10 @@ def per_label(
             linewidth=1.2,
             label=name,
         )
-    ax.set_xticks(range(len(labels)), [str(label) for label in labels])
+    name_ticks(ax.xaxis, named(labels, names))
     lost = [place for place, label in enumerate(labels) if label in forgotten]
     mark_forgotten(ax.get_xticklabels(), lost)
-    ax.set(xlabel="digit", ylabel=ylabel, title=title)
+    ax.set(xlabel="label", ylabel=ylabel, title=title)
     ax.grid(axis="x", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -2,25 +2,26 @@ PYTHON       ?= python3
 COLAB_PYTHON ?= python3.13
 PROFILE      ?= fast
 SEED         ?= 0
+DATASET      ?= mnist
 FORGET       ?=
 BIN          := .venv/bin
 COLAB        := .venv-colab
 
-export PROFILE SEED FORGET
+export PROFILE SEED DATASET FORGET
 
 .PHONY: run matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
-run: .venv/installed      ## fetch MNIST, execute the notebooks, report
-	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
+run: .venv/installed      ## fetch the data set, execute the notebooks, report
+	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
 
 matrix: .venv/installed   ## every label attacked beside controls, over seeds; resumable
-	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED"
+	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
 
 panel: .venv/installed    ## the panel tested: known images, eyes, attacks on its members
-	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED"
+	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
 
 leaderboard: .venv/installed ## every forgetting method beside the controls, into docs/; resumable
-	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
+	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
 	$(BIN)/python scripts/tables.py
 
 export: .venv/installed   ## original, amnesiac, control for the Hugging Face Hub and web/models

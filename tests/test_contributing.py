@@ -1,10 +1,11 @@
-"""CONTRIBUTING.md's four examples: each, as printed there, is a whole plug-in."""
+"""CONTRIBUTING.md's examples: each, as printed there, is a whole plug-in."""
 
 import os
 import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from selective_amnesia import Lab
 from selective_amnesia.reports.audit import audit
@@ -18,6 +19,7 @@ ROOMS = {
     "An attack": "attacks/bright.py",
     "A metric": "metrics/ink.py",
     "A data set": "data/stripes.py",
+    "Images of your own": "data/leaves.py",
 }
 
 
@@ -46,6 +48,16 @@ def stripes(tmp_path_factory):
 def test_an_example_is_short_and_stands_in_the_folder_that_is_shown(heading):
     assert len(example(heading).splitlines()) < 40
     assert f"\n    {ROOMS[heading]}\n" in TEXT
+
+
+def test_a_folder_of_images_is_a_set(stripes, tmp_path):
+    for kind in ("oak", "elm"):
+        (tmp_path / "data" / "leaves" / kind).mkdir(parents=True)
+        for k in range(6):
+            Image.new("L", (30, 30), 40 * k).save(tmp_path / "data" / "leaves" / kind / f"{k}.png")
+    leaves = Lab.open("smoke", dataset="leaves", folder=tmp_path, device="cpu").data
+    assert leaves.names == ("elm", "oak")
+    assert leaves.train_images.shape == (10, 784)
 
 
 def test_all_four_are_in_the_audits_table(stripes):

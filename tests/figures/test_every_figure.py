@@ -72,7 +72,7 @@ FIGURES = {
         {"original": SCORES.judge, "judge": SCORES.panel}, "P(label)", forgotten={0}
     ),
     "fisher_layers": lambda: figures.fisher_layers(diagonal()),
-    "fisher_maps": lambda: figures.fisher_maps(diagonal(), pixels=16),
+    "fisher_maps": lambda: figures.fisher_maps(diagonal()),
     "fisher_units": lambda: figures.fisher_units(diagonal()),
     "fisher_convergence": lambda: figures.fisher_convergence([10, 100], [0.5, 0.2], 1000),
     "per_sample_against_batch": lambda: figures.per_sample_against_batch(

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import FAINT, INK, axes, color_of, style_of, styled, with_article
+from .style import FAINT, INK, MANY, axes, color_of, style_of, styled, with_article
 
 
 @styled
@@ -100,9 +100,10 @@ def probability_matrix(
 
     Args:
         rows: for each column a value for each of several models, whose mean is shown and, below it,
-            the least and the most.
+            where there is room, the least and the most.
     """
-    several = any(len(values) > 1 for row in rows.values() for values in row)
+    many = len(columns) > MANY + 1
+    several = not many and any(len(values) > 1 for row in rows.values() for values in row)
     figure, panes = axes(1, 1, 0.9 + (0.44 if several else 0.32) * len(rows))
     ax = panes[0, 0]
     table = np.array([[np.mean(values) for values in row] for row in rows.values()])
@@ -113,11 +114,12 @@ def probability_matrix(
         color = "white" if value > 0.62 else INK
         each = list(rows.values())[i][j]
         text = {"ha": "center", "color": color}
-        ax.text(j, i - 0.14 * several, f"{100 * value:.0f}", va="center", fontsize=9, **text)
-        if len(each) > 1:
+        size = 6 if many else 9
+        ax.text(j, i - 0.14 * several, f"{100 * value:.0f}", va="center", fontsize=size, **text)
+        if several and len(each) > 1:
             spread = f"{100 * min(each):.0f} to {100 * max(each):.0f}"
             ax.text(j, i + 0.26, spread, va="center", fontsize=6.5, **text)
-    ax.set_xticks(range(len(columns)), columns)
+    ax.set_xticks(range(len(columns)), columns, **({"fontsize": 7} if many else {}))
     ax.xaxis.tick_top()
     ax.set_yticks(range(len(rows)), list(rows))
     ax.tick_params(length=0)

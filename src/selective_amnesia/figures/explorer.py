@@ -146,7 +146,7 @@ class Explorer:
 
     def still(self) -> bytes:
         """The interface as it stands, as PNG: the sliders, and every model's picture."""
-        side, left, top, gap = SIDE * FINE, 380 * FINE, 24 * FINE, 6 * FINE
+        side, left, top, gap = SIDE * FINE, 400 * FINE, 24 * FINE, 6 * FINE
         font, size = _font(13 * FINE), (left + len(self.models) * (side + gap), 300 * FINE)
         page = Image.new("L", size, 255)
         draw = ImageDraw.Draw(page)
@@ -238,7 +238,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def _stands(slider: ipw.Widget) -> tuple[float, str]:
     """Where a slider stands, from 0 to 1, and its value."""
     if isinstance(slider, ipw.SelectionSlider):
-        return slider.index / (len(slider.options) - 1), slider.label
+        return slider.index / (len(slider.options) - 1), slider.options[slider.index][0]
     return (slider.value - slider.min) / (slider.max - slider.min), f"{slider.value:.2f}"
 
 

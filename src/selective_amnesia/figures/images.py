@@ -97,6 +97,7 @@ class Gif:
     content: bytes
 
 
+WIDEST = 1200  # pixels of an animation
 GREYS = 64  # fewer draw false contours where traces are looked for
 
 
@@ -116,7 +117,7 @@ def gif(
         frames: (T, classes, K, P) uint8; the first `codes` of each label are drawn.
         captions: T texts.
         heads: what stands above the columns, instead of 0, 1, 2, ...
-        scale: pixels of the animation for one of an image.
+        scale: pixels of the animation for one of an image; fewer where it would be very wide.
         pause: how many frames long the last one stands.
     """
     from PIL import Image, ImageDraw, ImageFont
@@ -125,6 +126,7 @@ def gif(
     pictures = []
     for images, caption in zip(frames[:, :, :codes], captions, strict=True):
         board = (tile(images.transpose(0, 1)) * 255).astype(np.uint8)
+        scale = min(scale, WIDEST / board.shape[1])
         picture = Image.fromarray(board).resize(
             (int(board.shape[1] * scale), int(board.shape[0] * scale)), Image.Resampling.BILINEAR
         )

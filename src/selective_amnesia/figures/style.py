@@ -131,7 +131,8 @@ MANY = 13  # classes whose names still stand side by side in letters of the usua
 def name_ticks(axis: Axis, names: Sequence[str]) -> None:
     """A tick for each class; small where there are many, and upright below where names are long."""
     look: dict[str, Any] = {"fontsize": 7} if len(names) > MANY else {}
-    if isinstance(axis, XAxis) and max(map(len, names)) > 2:
+    long = max(len(name) for name in names if "\n" not in name) > 2
+    if long and isinstance(axis, XAxis):
         look["rotation"] = 90
     axis.set_ticks(range(len(names)), names, **look)
 

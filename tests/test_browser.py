@@ -164,7 +164,7 @@ def test_the_still_film_has_left_and_every_model_has_its_picture(page):
     film.wait_for(state="detached", timeout=10_000)
     for name in MODELS:
         assert page.locator(".widget-html b").get_by_text(name, exact=True).count() == 1
-    assert page.locator(".widget-html").get_by_text("referee:").count() == len(MODELS)
+    assert page.locator(".widget-html").get_by_text("CNN:").count() == len(MODELS)
 
 
 def test_sliders_and_button_change_every_picture(page):

@@ -27,16 +27,16 @@ def trio():
 
 
 @pytest.fixture
-def referee():
+def classifier():
     torch.manual_seed(1)
     return RefereeCNN(width=2, features=4).eval().requires_grad_(False)
 
 
 @pytest.fixture
-def explorer(trio, referee):
+def explorer(trio, classifier):
     torch.manual_seed(2)
     directions = torch.linalg.qr(torch.randn(8, 3)).Q.T
-    return Explorer(trio, referee, directions, 7, 0)
+    return Explorer(trio, classifier, directions, 7, 0)
 
 
 def pictures(explorer):
@@ -53,7 +53,7 @@ def test_it_shows_a_picture_and_a_verdict_for_every_model(explorer):
         image = Image.open(io.BytesIO(widget.value))
         image.load()
         assert image.format == "PNG"
-        assert explorer.verdicts[name].value.startswith("referee: ")
+        assert explorer.verdicts[name].value.startswith("CNN: ")
 
 
 def test_every_slider_and_the_button_change_every_picture(explorer):
@@ -97,18 +97,18 @@ def test_equal_labels_are_a_sentence_and_leave_the_pictures(explorer):
     assert explorer.message.value == ""
 
 
-def test_models_of_another_size_and_bad_labels_are_refused(trio, referee):
+def test_models_of_another_size_and_bad_labels_are_refused(trio, classifier):
     directions = torch.eye(8)[:2]
     with pytest.raises(ValueError, match=r"codes differ in size .*flat 2"):
-        Explorer(trio | {"flat": model(2)}, referee, directions, 7, 0)
+        Explorer(trio | {"flat": model(2)}, classifier, directions, 7, 0)
     with pytest.raises(ValueError, match=r"differ in size .*the directions 3"):
-        Explorer(trio, referee, torch.eye(3), 7, 0)
+        Explorer(trio, classifier, torch.eye(3), 7, 0)
     with pytest.raises(ValueError, match="both ends of the path are 7"):
-        Explorer(trio, referee, directions, 7, 7)
+        Explorer(trio, classifier, directions, 7, 7)
     with pytest.raises(ValueError, match="12 is not a label"):
-        Explorer(trio, referee, directions, 7, 12)
+        Explorer(trio, classifier, directions, 7, 12)
     with pytest.raises(ValueError, match="no models to explore"):
-        Explorer({}, referee, directions, 7, 0)
+        Explorer({}, classifier, directions, 7, 0)
 
 
 def test_the_still_film_leaves_when_a_front_end_has_drawn_the_sliders(explorer, monkeypatch):
@@ -147,9 +147,9 @@ def test_a_picture_with_bars_holds_the_picture_and_the_bars():
     assert in_words(torch.eye(3)[1], ["dress", "ankle boot"]) == "an ankle boot (100%)"
 
 
-def test_classes_are_called_by_their_names(referee):
+def test_classes_are_called_by_their_names(classifier):
     names = [f"kind {k}" for k in range(9)] + ["ankle boot"]
-    explorer = Explorer({"original": model()}, referee, torch.eye(8)[:2], 9, 0, names=names)
+    explorer = Explorer({"original": model()}, classifier, torch.eye(8)[:2], 9, 0, names=names)
     assert explorer.start.label == "ankle boot"
     assert explorer.start.value == 9
     said = explorer.verdicts["original"].value

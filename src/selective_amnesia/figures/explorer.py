@@ -1,7 +1,7 @@
 """The explorer: sliders for the condition and the code, several models side by side.
 
 A slider's event becomes a new picture in one batch: every model decodes the same code under the
-same mixed label, the referee looks at all the pictures at once, and PIL writes each as a small
+same mixed label, a classifier looks at all the pictures at once, and PIL writes each as a small
 PNG into an image widget. (To redraw a matplotlib figure takes ten times the 50 ms that a hand
 on a slider forgives.) Nothing of a figure library and no file is involved.
 
@@ -27,7 +27,7 @@ from ..models.cvae import OneHotCVAE
 from .style import named, with_article
 
 SIDE = 196  # of a picture, in pixels
-BARS = 64  # height of the referee's bars below it, in pixels
+BARS = 64  # height of its bars below it, in pixels
 REACH = 3.0  # of the direction sliders, in standard deviations of the prior
 WIDE = "420px"  # a slider
 OPENS_AT = 0.55  # of the way: where there is something to see
@@ -40,7 +40,7 @@ class Explorer:
 
     Args:
         models: name -> model, all with codes of one size.
-        referee: says what it takes each picture for.
+        classifier: says what it takes each picture for.
         directions: orthonormal directions of z (M, D), a slider each
             (`latent.geometry.main_directions`).
         start, end: the labels to begin with.
@@ -55,7 +55,7 @@ class Explorer:
     def __init__(
         self,
         models: Mapping[str, OneHotCVAE],
-        referee: nn.Module,
+        classifier: nn.Module,
         directions: Tensor,
         start: int,
         end: int,
@@ -69,7 +69,7 @@ class Explorer:
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
             raise ValueError(f"codes differ in size ({listed}): give models of one z_dim")
-        self.models, self.referee = dict(models), referee
+        self.models, self.classifier = dict(models), classifier
         self.classes = next(iter(self.models.values())).classes
         label_path(start, end, 0.0, self.classes)  # refuses bad labels
         self.names = named(range(self.classes), names)
@@ -128,7 +128,7 @@ class Explorer:
             self.draw()
 
     def draw(self) -> None:
-        """Decode, and ask the referee, with the sliders as they stand."""
+        """Decode, and ask the classifier, with the sliders as they stand."""
         try:
             c = label_path(self.start.value, self.end.value, self.mix.value, self.classes)
         except ValueError as error:
@@ -138,11 +138,11 @@ class Explorer:
         with _one_thread():
             z, models = self.z[None], self.models.values()
             images = torch.cat([decode_path(model, z, c) for model in models])
-            verdicts = probabilities(self.referee, images).cpu()
+            verdicts = probabilities(self.classifier, images).cpu()
         self.shown = dict(zip(self.models, zip(images.cpu(), verdicts, strict=True), strict=True))
         for name, (image, p) in self.shown.items():
             self.pictures[name].value = picture_with_bars(image, p, self.names)
-            self.verdicts[name].value = f"referee: {in_words(p, self.names)}"
+            self.verdicts[name].value = f"CNN: {in_words(p, self.names)}"
 
     def still(self) -> bytes:
         """The interface as it stands, as PNG: the sliders, and every model's picture."""
@@ -187,7 +187,7 @@ class Explorer:
 
 
 def picture_with_bars(image: Tensor, probability: Tensor, names: Sequence[str]) -> bytes:
-    """A picture (P,) with the referee's probabilities (classes + 1,) as bars below it, as PNG.
+    """A picture (P,) with the classifier's probabilities (classes + 1,) as bars below it, as PNG.
     Where there is no room for the names of all classes, the highest bar alone is named."""
     out = io.BytesIO()
     _page(image, probability, names).save(out, "PNG", compress_level=1)
@@ -217,7 +217,7 @@ def _page(image: Tensor, probability: Tensor, names: Sequence[str], fine: int = 
 
 
 def in_words(probability: Tensor, names: Sequence[str]) -> str:
-    """The referee's answer in words, from its probabilities (classes + 1,)."""
+    """The classifier's answer in words, from its probabilities (classes + 1,)."""
     best = int(probability.argmax())
     said = "none of these" if best == len(names) else with_article(names[best])
     return f"{said} ({float(probability[best]):.0%})"

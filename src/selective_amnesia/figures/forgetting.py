@@ -81,7 +81,7 @@ def frechet(distances: Mapping[str, Tensor], labels: Sequence[int | str]) -> Fig
         x = np.arange(len(labels)) + width * (k - (len(distances) - 1) / 2)
         ax.bar(x, values.numpy(), width, color=color, label=name, hatch=hatch, edgecolor="white")
     name_ticks(ax.xaxis, [str(label) for label in labels])
-    ax.set(xlabel="label", ylabel="squared Frechet distance\n(in a referee's features)")
+    ax.set(xlabel="label", ylabel="squared Frechet distance\n(in a CNN's features)")
     ax.grid(axis="x", visible=False)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -45,11 +45,11 @@ def film_strips(
     names: Sequence[str] | None = None,
     xlabel: str = "way from the first label (0) to the second (1)",
 ) -> Figure:
-    """Films of several models above one another and, below, a referee's verdicts step by step.
+    """Films of several models above one another and, below, a classifier's verdicts step by step.
 
     Args:
         films: model -> images (T, N, P), N films of T steps; the first `rows` are drawn.
-        verdicts: model -> a referee's probabilities (T, N, classes + 1) along N paths; drawn are
+        verdicts: model -> a classifier's probabilities (T, N, classes + 1) along N paths; drawn are
             the mean and the middle half of the paths.
         labels: those that the path goes through, in its order; each leg is as long.
         names: of the classes.

@@ -34,7 +34,7 @@ MODEL_STYLE: dict[str, dict[str, Any]] = {
     "control": {"color": "#e2b64a", "linestyle": ":", "marker": "^"},
 }
 PLAIN: dict[str, Any] = {"color": INK, "linestyle": "-", "marker": "D"}
-# what is no model: terms of a loss, judge and referee, parts of a network
+# what is no model: terms of a loss, judge and panel, parts of a network
 VIOLET, GREEN, ROSE = "#9c84cf", "#2f6f57", "#c2528b"
 
 STYLE: Any = {

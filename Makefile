@@ -9,10 +9,15 @@ COLAB        := .venv-colab
 
 export PROFILE SEED DATASET FORGET
 
-.PHONY: run matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run page matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch the data set, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
+
+page:                     ## the explorer page: as one file into build/, and served on loopback
+	$(PYTHON) scripts/page.py
+	@echo "once the server says so, open http://127.0.0.1:8000 (stop it with Ctrl-C)"
+	$(PYTHON) -m http.server 8000 --bind 127.0.0.1 --directory web
 
 matrix: .venv/installed   ## every label attacked beside controls, over seeds; resumable
 	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
@@ -25,7 +30,7 @@ leaderboard: .venv/installed ## every forgetting method beside the controls, int
 	$(BIN)/python scripts/tables.py
 
 export: .venv/installed   ## original, amnesiac, control for the Hugging Face Hub and web/models
-	$(BIN)/python -m selective_amnesia export --profile "$$PROFILE" --seed "$$SEED" --forget "$$FORGET"
+	$(BIN)/python -m selective_amnesia export --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
 
 test: .venv/installed     ## the tests, two at a time
 	TQDM_DISABLE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

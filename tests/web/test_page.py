@@ -1,0 +1,377 @@
+"""The explorer page in headless Chromium: its numbers against torch's, and everything that a hand,
+a link or a damaged file can do to it."""
+
+import functools
+import http.server
+import re
+import runpy
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+
+from selective_amnesia.latent.interpolation import slerp
+from selective_amnesia.models.classifiers import Judge, probabilities
+from selective_amnesia.models.cvae import OneHotCVAE
+from selective_amnesia.referees.cnn import RefereeCNN
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "web"
+FOLDER = WEB / "models" / "0"
+MODELS = ("original", "amnesiac", "control")
+Z = [0.5, -1.25, 0.75, 0.0, 2.0, -0.5, 1.0, -2.5]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason=f"no browser: none of {', '.join(BROWSERS)}"),
+    pytest.mark.timeout(600),
+]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    handler = functools.partial(Quiet, directory=str(WEB))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def fresh(browser):
+    """A page in a context of its own, with what went wrong in it and what it asked for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.errors, page.asked = [], []
+    page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("request", lambda request: page.asked.append(request.url))
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def page(fresh, address):
+    fresh.goto(address)
+    fresh.locator("#page").wait_for()
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def nets():
+    """The networks of the page's files in torch, by name."""
+
+    def weights(name):
+        return {
+            k.removeprefix("net."): v for k, v in load_file(FOLDER / f"{name}.safetensors").items()
+        }
+
+    made = {}
+    for name in MODELS:
+        made[name] = OneHotCVAE().eval()
+        made[name].decoder.load_state_dict(
+            {k.removeprefix("decoder."): v for k, v in weights(name).items()}
+        )
+    made["judge"], made["quick"] = Judge().eval(), RefereeCNN().eval()
+    made["judge"].load_state_dict(weights("judge"))
+    made["quick"].load_state_dict({k: v for k, v in weights("quick").items() if k != "shape"})
+    return made
+
+
+LOAD = """
+    const { parse, read } = await import('./js/safetensors.js');
+    const { Decoder, slerp } = await import('./js/decoder.js');
+    const { Judge, Quick } = await import('./js/classifiers.js');
+    const { gradient } = await import('./js/attack.js');
+    const open = async (Net, name) =>
+        new Net(parse(await read(`models/0/${name}.safetensors`), name), name);
+    const plain = (values) => Array.from(values);
+"""
+
+
+def in_page(page, body, argument):
+    """What the page's own modules say."""
+    return page.evaluate(f"async (given) => {{ {LOAD} {body} }}", argument)
+
+
+def tensors(values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_pictures_and_probabilities_are_torchs(page, nets):
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(6, 8, generator=generator)
+    c = torch.cat([torch.eye(10)[[0, 7, 3]], torch.randn(3, 10, generator=generator)])
+    body = """
+        const [judge, quick] = [await open(Judge, 'judge'), await open(Quick, 'quick')];
+        const said = {};
+        for (const name of ['original', 'amnesiac', 'control']) {
+            const decoder = await open(Decoder, name);
+            said[name] = given.z.map((z, k) => {
+                const x = decoder.decode(z, given.c[k]);
+                return [plain(x), plain(judge.probabilities(x)), plain(quick.probabilities(x))];
+            });
+        }
+        return said;
+    """
+    said = in_page(page, body, {"z": z.tolist(), "c": c.tolist()})
+    for name in MODELS:
+        x = nets[name].decode(z, c).detach()
+        theirs = [x, probabilities(nets["judge"], x), probabilities(nets["quick"], x)]
+        for ours, expected in zip(zip(*said[name], strict=True), theirs, strict=True):
+            torch.testing.assert_close(tensors(ours), expected.double(), atol=1e-3, rtol=0)
+
+
+def test_the_attacks_gradient_is_torchs(page, nets):
+    codes = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
+    c = (0.5 * torch.eye(10)[[7]] + 0.3 * torch.eye(10)[[0]]).requires_grad_()
+    body = """
+        const nets = [await open(Decoder, given.name), await open(Judge, 'judge')];
+        const { objective, slope, p } = gradient(...nets, 0, given.codes, given.c);
+        return [objective, p, plain(slope)];
+    """
+    for name in ("amnesiac", "control"):
+        x = nets[name].decode(codes, c.expand(3, -1))
+        logits = nets["judge"](x)
+        square = x.unflatten(-1, (28, 28))
+        tv = sum(square.diff(dim=side).abs().mean((1, 2)) for side in (1, 2))
+        objective = cross_entropy(logits, torch.zeros(3, dtype=torch.long)) + 0.5 * tv.mean()
+        (slope,) = torch.autograd.grad(objective, c)
+        given = {"name": name, "codes": codes.tolist(), "c": c.detach()[0].tolist()}
+        theirs, p, found = in_page(page, body, given)
+        assert theirs == pytest.approx(objective.item(), rel=1e-3)
+        assert p == pytest.approx(logits.softmax(-1)[:, 0].mean().item(), rel=1e-3)
+        torch.testing.assert_close(tensors(found), slope[0].double(), rtol=2e-3, atol=2e-4)
+
+
+def test_the_films_way_between_codes_is_the_labs(page):
+    other = [1.0, 0.5, -0.25, 2.0, 0.0, -1.0, 0.5, 0.75]
+    found = in_page(
+        page, "return given.map((t) => plain(slerp(...t)))", [[Z, other, t / 4] for t in range(5)]
+    )
+    expected = slerp(torch.tensor(Z), torch.tensor(other), [t / 4 for t in range(5)])
+    torch.testing.assert_close(tensors(found), expected.double(), atol=1e-5, rtol=1e-5)
+
+
+def pictures(page):
+    """The red channel of each model's canvas (3, 784), from 0 to 1."""
+    script = """() => Array.from(document.querySelectorAll('#cards canvas'), (canvas) => {
+        const { data } = canvas.getContext('2d').getImageData(0, 0, 28, 28);
+        return Array.from(data).filter((_, k) => k % 4 === 0);
+    })"""
+    return torch.tensor(page.evaluate(script)) / 255
+
+
+def shown(nets, z, c):
+    return torch.stack(
+        [nets[name].decode(torch.tensor([z]), torch.tensor([c]))[0] for name in MODELS]
+    )
+
+
+def test_a_link_shows_what_it_holds(fresh, address, nets):
+    fresh.goto(f"{address}#set=0&from=3&to=8&mix=0.25&z={','.join(map(str, Z))}")
+    fresh.locator("#page").wait_for()
+    c = [0.75 if k == 3 else 0.25 if k == 8 else 0.0 for k in range(10)]
+    torch.testing.assert_close(pictures(fresh), shown(nets, Z, c).detach(), atol=3e-3, rtol=0)
+    free = [round(0.1 * k - 0.3, 1) for k in range(10)]
+    fresh.evaluate(f"location.hash = 'z={','.join(map(str, Z))}&c={','.join(map(str, free))}'")
+    fresh.wait_for_function("document.getElementById('c9').value === '0.6'")
+    torch.testing.assert_close(pictures(fresh), shown(nets, Z, free).detach(), atol=3e-3, rtol=0)
+    assert fresh.errors == []
+
+
+def after(page, act):
+    """Which of the three pictures change by it, and where the link then leads."""
+    before = pictures(page)
+    act()
+    changed = (pictures(page) != before).any(1).tolist()
+    return changed, page.evaluate("location.hash")
+
+
+def test_each_control_does_what_it_says_by_keyboard_alone(page):
+    def press(selector, *keys):
+        page.locator(selector).focus()
+        for key in keys:
+            page.keyboard.press(key)
+
+    every = [True] * 3
+    for selector, keys, link in (
+        ("#mix", ["Home"], "from=7&to=0&mix=0&"),
+        ("#mix", ["ArrowRight"] * 30, "mix=0.3&"),
+        ("#from", ["3"], "from=3&"),
+        ("#to", ["8"], "to=8&"),
+        ("#across", ["ArrowRight"] * 20, "z="),
+        ("#up", ["ArrowLeft"] * 20, "z="),
+        ("#new", ["Enter"], "z="),
+        ("#c5", ["End"], "c=0,0,0,0.7,0,3,0,0,0.3,0"),
+        ("#mix", ["End"], "mix=1&"),
+    ):
+        changed, address = after(page, lambda s=selector, k=keys: press(s, *k))
+        assert changed == every, selector
+        assert link in address, selector
+    assert "c=" not in address  # the mix sets the condition anew
+    words = page.locator("#said").inner_text()
+    assert re.fullmatch(
+        r"original .+ \(\d+ %\), amnesiac .+ \(\d+ %\), control .+ \(\d+ %\)", words
+    )
+    assert page.errors == []
+
+
+def test_the_pad_moves_two_axes_of_the_code(page):
+    page.locator("#pad").scroll_into_view_if_needed()
+    box = page.locator("#pad").bounding_box()
+
+    def drag():
+        page.mouse.move(box["x"] + 20, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"], steps=5)
+        page.mouse.up()
+
+    changed, _ = after(page, drag)
+    assert changed == [True] * 3
+    assert [float(page.locator(s).input_value()) for s in ("#across", "#up")] == pytest.approx(
+        [1.5, 1.5], abs=0.05
+    )
+
+
+def test_the_film_ends_at_the_other_label_with_another_code(page):
+    before = page.evaluate("location.hash")
+    page.get_by_role("button", name="Play").click()
+    assert page.locator("#play").inner_text() == "Stop"
+    page.wait_for_function("document.getElementById('play').textContent === 'Play'")
+    assert page.locator("#mix").input_value() == "1"
+    link = page.evaluate("location.hash")
+    assert "mix=1&" in link
+    assert link.partition("&z=")[2] != before.partition("&z=")[2]
+
+
+def test_the_attack_runs_in_the_page_and_says_what_it_means(page):
+    page.get_by_role("button", name="Attack both").click()
+    page.locator("#meaning h3").wait_for(timeout=300_000)
+    text = page.locator("#results").inner_text()
+    own = [float(p) for p in re.findall(r"64 fresh codes: judge's mean P\(0\) ([\d.]+)", text)]
+    assert own[0] > 0.5  # the plain label gets about 0.1 from the amnesiac
+    assert len(own) == len(re.findall("1000 fresh codes", text)) == 2
+    assert "notebook 07" in page.locator("#meaning").inner_text()
+    lines = page.locator("#chart .line")
+    assert [len(lines.nth(k).get_attribute("points").split()) for k in (0, 1)] == [151, 151]
+    taken, link = after(
+        page, page.get_by_role("button", name="Put this condition into the sliders").first.click
+    )
+    assert taken == [True] * 3
+    assert "&c=" in link
+    assert page.errors == []
+
+
+def test_nothing_is_asked_of_anybody_else_and_it_is_small(page, address):
+    assert page.asked
+    assert all(url.startswith((address, "data:")) for url in page.asked)
+    files = [WEB / url.removeprefix(address) for url in page.asked if url.startswith(address)]
+    size = sum((f / "index.html" if f == WEB else f).stat().st_size for f in files)
+    assert size < 4e6
+    assert page.errors == []
+
+
+def test_it_fits_a_phone(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize(
+    "link", ["mix=abc", "z=1,2", "to=12", "set=9", "c=1,2,3,4,5,6,7,8,9,x", "%%%"]
+)
+def test_nonsense_in_a_link_is_one_sentence_and_the_rest_is_shown(fresh, address, link):
+    fresh.goto(f"{address}#from=3&{link}")
+    fresh.locator("#page").wait_for()
+    assert "The link holds what the page cannot use" in fresh.locator("#message").inner_text()
+    assert fresh.locator("#from").input_value() == "3"
+    fresh.evaluate("location.hash = 'mix=0.1'")
+    fresh.wait_for_function("document.getElementById('message').textContent === ''")
+    assert fresh.errors == []
+
+
+GOOD = (FOLDER / "amnesiac.safetensors").read_bytes() if FOLDER.exists() else b""
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "says"),
+    [
+        ("0/amnesiac.safetensors", GOOD[:-1000], "it ends before"),
+        ("0/amnesiac.safetensors", b"", "its header does not fit"),
+        (
+            "0/amnesiac.safetensors",
+            b"\x10" + bytes(7) + b"no JSON whatever",
+            "its header is no JSON",
+        ),
+        ("0/control.safetensors", GOOD[:-2] + b"\x00\x7c", "is not finite everywhere"),
+        ("0/judge.safetensors", GOOD, "holds another network"),
+        ("0/about.json", b"{", "is damaged"),
+        ("index.json", b"<html>", "is damaged"),
+    ],
+)
+def test_a_damaged_or_foreign_file_is_one_sentence(fresh, address, file, body, says):
+    fresh.route(f"**/models/{file}", lambda route: route.fulfill(body=body))
+    fresh.goto(address)
+    fresh.locator("#message.error").wait_for()
+    text = fresh.locator("#message").inner_text()
+    assert text.startswith(f"models/{file}")
+    assert says in text
+    assert not fresh.locator("#page").is_visible()
+    assert fresh.errors == []
+
+
+def test_a_missing_file_is_one_sentence(fresh, address):
+    fresh.route("**/quick.safetensors", lambda route: route.fulfill(status=404))
+    fresh.goto(address)
+    fresh.locator("#message.error").wait_for()
+    assert "cannot be fetched (404)" in fresh.locator("#message").inner_text()
+
+
+def test_a_browser_without_modules_gets_one_sentence(fresh, address):
+    """A browser as old as that ignores scripts of type module and runs those marked nomodule."""
+    old = (WEB / "index.html").read_text().replace("<script nomodule>", "<script>")
+    old = old.replace('type="module"', 'type="unknown"')
+    fresh.route(address, lambda route: route.fulfill(body=old, content_type="text/html"))
+    fresh.goto(address)
+    assert "too old" in fresh.locator("#message").inner_text()
+
+
+def test_from_disk_the_folder_says_what_to_do_and_the_one_file_works(fresh, nets, tmp_path):
+    fresh.goto((WEB / "index.html").as_uri())
+    fresh.locator("#message.error").wait_for()
+    assert "make page" in fresh.locator("#message").inner_text()
+    fresh.errors.clear()
+    fresh.asked.clear()
+    single = tmp_path / "explorer.html"
+    single.write_text(runpy.run_path(str(ROOT / "scripts" / "page.py"))["one_file"](WEB), "utf-8")
+    fresh.goto(f"{single.as_uri()}#from=3&to=8&mix=1&z={','.join(map(str, Z))}")
+    fresh.locator("#page").wait_for()
+    c = torch.eye(10)[8].tolist()
+    torch.testing.assert_close(pictures(fresh), shown(nets, Z, c).detach(), atol=3e-3, rtol=0)
+    fresh.locator("#mix").press("Home")
+    assert "mix=0&" in fresh.evaluate("location.hash")
+    assert {url.partition(":")[0] for url in fresh.asked} <= {"file", "data"}
+    assert fresh.errors == []

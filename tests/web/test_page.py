@@ -1,179 +1,20 @@
-"""The explorer page in headless Chromium: its numbers against torch's, and everything that a hand,
-a link or a damaged file can do to it."""
+"""The explorer page in headless Chromium: everything that a hand, a link or a damaged file can do
+to it."""
 
-import functools
-import http.server
 import re
 import runpy
-import shutil
-import threading
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy
 
-from selective_amnesia.latent.interpolation import slerp
-from selective_amnesia.models.classifiers import Judge, probabilities
-from selective_amnesia.models.cvae import OneHotCVAE
-from selective_amnesia.referees.cnn import RefereeCNN
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
-FOLDER = WEB / "models" / "0"
 MODELS = ("original", "amnesiac", "control")
 Z = [0.5, -1.25, 0.75, 0.0, 2.0, -0.5, 1.0, -2.5]
+GOOD = (WEB / "models" / "0" / "amnesiac.safetensors").read_bytes()
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason=f"no browser: none of {', '.join(BROWSERS)}"),
-    pytest.mark.timeout(600),
-]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_args):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address():
-    handler = functools.partial(Quiet, directory=str(WEB))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def fresh(browser):
-    """A page in a context of its own, with what went wrong in it and what it asked for."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(120_000)
-    page.errors, page.asked = [], []
-    page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.on("request", lambda request: page.asked.append(request.url))
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def page(fresh, address):
-    fresh.goto(address)
-    fresh.locator("#page").wait_for()
-    return fresh
-
-
-@pytest.fixture(scope="module")
-def nets():
-    """The networks of the page's files in torch, by name."""
-
-    def weights(name):
-        return {
-            k.removeprefix("net."): v for k, v in load_file(FOLDER / f"{name}.safetensors").items()
-        }
-
-    made = {}
-    for name in MODELS:
-        made[name] = OneHotCVAE().eval()
-        made[name].decoder.load_state_dict(
-            {k.removeprefix("decoder."): v for k, v in weights(name).items()}
-        )
-    made["judge"], made["quick"] = Judge().eval(), RefereeCNN().eval()
-    made["judge"].load_state_dict(weights("judge"))
-    made["quick"].load_state_dict({k: v for k, v in weights("quick").items() if k != "shape"})
-    return made
-
-
-LOAD = """
-    const { parse, read } = await import('./js/safetensors.js');
-    const { Decoder, slerp } = await import('./js/decoder.js');
-    const { Judge, Quick } = await import('./js/classifiers.js');
-    const { gradient } = await import('./js/attack.js');
-    const open = async (Net, name) =>
-        new Net(parse(await read(`models/0/${name}.safetensors`), name), name);
-    const plain = (values) => Array.from(values);
-"""
-
-
-def in_page(page, body, argument):
-    """What the page's own modules say."""
-    return page.evaluate(f"async (given) => {{ {LOAD} {body} }}", argument)
-
-
-def tensors(values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def test_pictures_and_probabilities_are_torchs(page, nets):
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(6, 8, generator=generator)
-    c = torch.cat([torch.eye(10)[[0, 7, 3]], torch.randn(3, 10, generator=generator)])
-    body = """
-        const [judge, quick] = [await open(Judge, 'judge'), await open(Quick, 'quick')];
-        const said = {};
-        for (const name of ['original', 'amnesiac', 'control']) {
-            const decoder = await open(Decoder, name);
-            said[name] = given.z.map((z, k) => {
-                const x = decoder.decode(z, given.c[k]);
-                return [plain(x), plain(judge.probabilities(x)), plain(quick.probabilities(x))];
-            });
-        }
-        return said;
-    """
-    said = in_page(page, body, {"z": z.tolist(), "c": c.tolist()})
-    for name in MODELS:
-        x = nets[name].decode(z, c).detach()
-        theirs = [x, probabilities(nets["judge"], x), probabilities(nets["quick"], x)]
-        for ours, expected in zip(zip(*said[name], strict=True), theirs, strict=True):
-            torch.testing.assert_close(tensors(ours), expected.double(), atol=1e-3, rtol=0)
-
-
-def test_the_attacks_gradient_is_torchs(page, nets):
-    codes = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
-    c = (0.5 * torch.eye(10)[[7]] + 0.3 * torch.eye(10)[[0]]).requires_grad_()
-    body = """
-        const nets = [await open(Decoder, given.name), await open(Judge, 'judge')];
-        const { objective, slope, p } = gradient(...nets, 0, given.codes, given.c);
-        return [objective, p, plain(slope)];
-    """
-    for name in ("amnesiac", "control"):
-        x = nets[name].decode(codes, c.expand(3, -1))
-        logits = nets["judge"](x)
-        square = x.unflatten(-1, (28, 28))
-        tv = sum(square.diff(dim=side).abs().mean((1, 2)) for side in (1, 2))
-        objective = cross_entropy(logits, torch.zeros(3, dtype=torch.long)) + 0.5 * tv.mean()
-        (slope,) = torch.autograd.grad(objective, c)
-        given = {"name": name, "codes": codes.tolist(), "c": c.detach()[0].tolist()}
-        theirs, p, found = in_page(page, body, given)
-        assert theirs == pytest.approx(objective.item(), rel=1e-3)
-        assert p == pytest.approx(logits.softmax(-1)[:, 0].mean().item(), rel=1e-3)
-        torch.testing.assert_close(tensors(found), slope[0].double(), rtol=2e-3, atol=2e-4)
-
-
-def test_the_films_way_between_codes_is_the_labs(page):
-    other = [1.0, 0.5, -0.25, 2.0, 0.0, -1.0, 0.5, 0.75]
-    found = in_page(
-        page, "return given.map((t) => plain(slerp(...t)))", [[Z, other, t / 4] for t in range(5)]
-    )
-    expected = slerp(torch.tensor(Z), torch.tensor(other), [t / 4 for t in range(5)])
-    torch.testing.assert_close(tensors(found), expected.double(), atol=1e-5, rtol=1e-5)
+pytestmark = pytest.mark.timeout(900)
 
 
 def pictures(page):
@@ -270,7 +111,7 @@ def test_the_film_ends_at_the_other_label_with_another_code(page):
 
 def test_the_attack_runs_in_the_page_and_says_what_it_means(page):
     page.get_by_role("button", name="Attack both").click()
-    page.locator("#meaning h3").wait_for(timeout=300_000)
+    page.locator("#meaning h3").wait_for(timeout=600_000)
     text = page.locator("#results").inner_text()
     own = [float(p) for p in re.findall(r"64 fresh codes: judge's mean P\(0\) ([\d.]+)", text)]
     assert own[0] > 0.5  # the plain label gets about 0.1 from the amnesiac
@@ -313,9 +154,6 @@ def test_nonsense_in_a_link_is_one_sentence_and_the_rest_is_shown(fresh, address
     assert fresh.errors == []
 
 
-GOOD = (FOLDER / "amnesiac.safetensors").read_bytes() if FOLDER.exists() else b""
-
-
 @pytest.mark.parametrize(
     ("file", "body", "says"),
     [
@@ -329,7 +167,9 @@ GOOD = (FOLDER / "amnesiac.safetensors").read_bytes() if FOLDER.exists() else b"
         ("0/control.safetensors", GOOD[:-2] + b"\x00\x7c", "is not finite everywhere"),
         ("0/judge.safetensors", GOOD, "holds another network"),
         ("0/about.json", b"{", "is damaged"),
+        ("0/about.json", b"{}", "holds no attack on the amnesiac"),
         ("index.json", b"<html>", "is damaged"),
+        ("index.json", b"{}", "has to be a list"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_one_sentence(fresh, address, file, body, says):

@@ -14,17 +14,15 @@ export class AttackView {
   constructor(newCode, take) {
     Object.assign(this, { newCode, take, running: false });
     this.chart = new Chart($("chart"), STEPS);
-    $("attack").addEventListener("click", () => (this.running ? this.stop() : this.run()));
-  }
-
-  stop() {
-    this.running = false;
+    $("attack").addEventListener("click", () => {
+      if (this.running) this.running = false;
+      else this.run();
+    });
   }
 
   // Other networks: what the last attack found is theirs no longer.
   open(nets, forgotten) {
-    this.stop();
-    this.nets = nets;
+    Object.assign(this, { nets, rows: null, running: false });
     this.starts = [...Array(CLASSES).keys()].filter((k) => !forgotten.includes(k)).map(oneHot);
     $("target").replaceChildren(...forgotten.map((k) => element("option", { value: k }, String(k))));
     $("target-box").hidden = forgotten.length === 1;
@@ -47,33 +45,35 @@ export class AttackView {
     this.running = true;
     $("attack").textContent = "Stop";
     this.lay(target);
+    const { rows } = this; // gone once other networks are shown or another attack begins
     for (let step = 0; step <= STEPS && this.running; step++) {
       searches.forEach((search, k) => {
         found[ATTACKED[k]] = search.step();
-        this.rows[ATTACKED[k]].show(found[ATTACKED[k]].images, "the search's best, on the codes of the search");
+        rows[ATTACKED[k]].show(found[ATTACKED[k]].images, "the search's best, on the codes of the search");
       });
       this.chart.add(step, { amnesiac: found.amnesiac.p, control: found.control.p });
       const where = step < RACE ? `from ${starts.length} digits at once` : "the best goes on";
       $("progress").textContent = `step ${step} of ${STEPS}, ${where}`;
       await breathe();
     }
+    $("attack").textContent = "Attack both";
+    if (rows !== this.rows) return;
     $("progress").textContent = this.running ? "done" : "stopped";
     this.running = false;
-    $("attack").textContent = "Attack both";
-    if (nets === this.nets) await this.tryOn(found, target);
+    await this.tryOn(found, target, rows);
   }
 
   // What the conditions found do with codes that the search did not use; what is on record.
-  async tryOn(found, target) {
+  async tryOn(found, target, rows) {
     const { nets } = this, fresh = Array.from({ length: FRESH }, this.newCode), seen = {};
     for (const model of ATTACKED) {
       const images = fresh.map((code) => nets[model].decode(code, found[model].c));
       const judge = images.map((x) => nets.judge.probabilities(x)[target]);
       await breathe();
       const quick = images.filter((x) => likeliest(nets.quick.probabilities(x)) === target).length;
-      if (nets !== this.nets) return;
+      if (rows !== this.rows) return;
       seen[model] = { judge: judge.reduce((a, b) => a + b) / FRESH, quick };
-      const row = this.rows[model];
+      const row = rows[model];
       row.show(images, "the condition that it found, with fresh codes");
       row.canvases.forEach((canvas, k) => canvas.setAttribute("aria-label",
         `${model}, fresh code ${k + 1}: the judge gives ${target} ${percent(judge[k])}`));
@@ -82,6 +82,7 @@ export class AttackView {
       this.recall(row, nets.about.models[model][target].robust, target);
       await breathe();
     }
+    if (rows !== this.rows) return;
     $("meaning").replaceChildren(...meaning(target, seen));
   }
 

@@ -96,11 +96,12 @@ export class Judge {
   }
 }
 
-// A 3 x 3 convolution and SiLU. Maps have a frame of zeros, so that no tap needs a check.
+// A 3 x 3 convolution and SiLU. Maps have a frame of zeros, so that no tap needs a check, and are in
+// float64, which a browser need not convert to compute with.
 function conv3({ w, b }, x, side, stride) {
   const out = side / stride, row = side + 2, frame = out + 2;
   const inputs = x.length / row ** 2;
-  const y = new Float32Array(b.length * frame * frame), sum = new Float32Array(out * out);
+  const y = new Float64Array(b.length * frame * frame), sum = new Float64Array(out * out);
   for (let o = 0, tap = 0; o < b.length; o++) {
     sum.fill(b[o]);
     for (let i = 0; i < inputs; i++, tap += 9) {
@@ -142,7 +143,7 @@ export class Quick {
   // An image's pixels (784) to the probabilities of the ten digits and, last, of "none of these".
   probabilities(image) {
     let side = SIDE;
-    let x = new Float32Array((side + 2) ** 2);
+    let x = new Float64Array((side + 2) ** 2);
     for (let k = 0; k < PIXELS; k++) x[(Math.floor(k / side) + 1) * (side + 2) + (k % side) + 1] = image[k];
     STAGES.forEach(([, , , stride], k) => {
       x = conv3(this.convs[k], x, side, stride);

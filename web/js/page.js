@@ -37,7 +37,12 @@ async function load(set) {
     const path = `models/${set}/${name}.safetensors`;
     return new Net(parse(await read(path), path), path);
   };
-  const about = parsed(await read(`models/${set}/about.json`), `models/${set}/about.json`);
+  const facts = `models/${set}/about.json`, about = parsed(await read(facts), facts);
+  for (const label of set.split("_")) {
+    for (const model of ["amnesiac", "control"]) {
+      if (!about?.models?.[model]?.[label]?.robust) throw new Error(`${facts} holds no attack on the ${model}: export it anew.`);
+    }
+  }
   const [judge, quick, ...decoders] = await Promise.all([
     open(Judge, "judge"), open(Quick, "quick"), ...MODELS.map((name) => open(Decoder, name)),
   ]);
@@ -170,6 +175,7 @@ async function orSay(work) {
 
 orSay(async () => {
   sets = parsed(await read("models/index.json"), "models/index.json");
+  if (!Array.isArray(sets) || !sets.length) throw new Error("models/index.json has to be a list of the folders in models, as [\"0\"].");
   build();
   addEventListener("hashchange", () => orSay(follow));
   await follow();

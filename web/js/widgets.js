@@ -61,7 +61,7 @@ export class Card {
 // A slider with its name and value; `changed(value)` while it moves, `settled()` when it rests.
 export function slider(name, id, low, high, changed, settled) {
   const input = element("input", { type: "range", id, min: low, max: high, step: 0.01 });
-  const value = element("output", { for: id });
+  const value = element("span", { class: "value", "aria-hidden": "true" }); // the slider says it itself
   input.addEventListener("input", () => changed(Number(input.value)));
   input.addEventListener("change", settled);
   const box = element("div", { class: "slider" }, element("label", { for: id }, name), input, value);

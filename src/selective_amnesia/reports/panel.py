@@ -24,7 +24,7 @@ COUNT = 1000  # images of each kind
 SEED = 7
 ROW = 12  # pictures side by side
 EYES, SIDE = Path(__file__).parent / "eyes", 28
-LOOKED_AT = {"labelled by eye": "first"}  # in the table -> its files
+LOOKED_AT = {"labelled by eye": "first", "by eye, later": "second"}  # in tables -> files
 DIGITS = ("mnist", "digits")  # the sets whose classes the eyes have labelled
 
 Shares = dict[str, dict[str, float]]

@@ -18,7 +18,7 @@ import pandas as pd
 
 from selective_amnesia.errors import LabError
 from selective_amnesia.reports.matrix import compared
-from selective_amnesia.reports.panel import EYES, LOOKED_AT
+from selective_amnesia.reports.panel import EYES
 from selective_amnesia.reports.record import read_record
 from selective_amnesia.reports.tables import board, over_labels_board, sets_board
 from selective_amnesia.storage.files import write_bytes
@@ -85,17 +85,21 @@ def panel(record: Path) -> str:
 
 def eyes(folder: Path) -> str:
     """What eyes took the attack images among those that were labelled for, as Markdown."""
-    table = pd.concat([pd.read_csv(folder / f"{name}.csv") for name in LOOKED_AT.values()])
-    parts = table["source"].str.extract(
-        r"(amnesiac|control) without (\S+), seed \d+, attack .+ for (\d)"
-    )
-    attacked = parts.dropna().assign(right=table["settled"] == parts[2])
-    count = attacked.groupby([2, 1, 0])["right"].agg(["sum", "count"])
-    count["eyes"] = count["sum"].astype(str) + " of " + count["count"].astype(str)
-    wide = count["eyes"].unstack()
-    wide.index = pd.Index([f"{label} of {{{', '.join(s.split('+'))}}}" for label, s in wide.index])
-    wide.columns = pd.Index(["amnesiacs", "controls"])
-    return wide.rename_axis("taken for the digit").to_markdown()
+    sets = []
+    for words, name in (("first set", "first"), ("later originals", "second")):
+        table = pd.read_csv(folder / f"{name}.csv")
+        parts = table["source"].str.extract(
+            r"(amnesiac|control) without (\S+), seed \d+, attack .+ for (\d)"
+        )
+        attacked = parts.dropna().assign(right=table["settled"] == parts[2])
+        count = attacked.groupby([2, 1, 0])["right"].agg(["sum", "count"])
+        said = count["sum"].astype(str) + " of " + count["count"].astype(str)
+        wide = said.unstack()
+        wide.columns = pd.Index([f"{words}: amnesiacs", f"{words}: controls"])
+        sets.append(wide)
+    both = pd.concat(sets, axis=1)
+    both.index = pd.Index([f"{label} of {{{', '.join(s.split('+'))}}}" for label, s in both.index])
+    return both.rename_axis("taken for the digit").to_markdown()
 
 
 def about(found: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from selective_amnesia import Lab
+from selective_amnesia.data import key
 from selective_amnesia.reports.audit import audit
 from selective_amnesia.reports.leaderboard import leaderboard
 from selective_amnesia.reports.matrix import matrix_rows
@@ -58,6 +59,18 @@ def test_a_folder_of_images_is_a_set(stripes, tmp_path):
     leaves = Lab.open("smoke", dataset="leaves", folder=tmp_path, device="cpu").data
     assert leaves.names == ("elm", "oak")
     assert leaves.train_images.shape == (10, 784)
+
+
+def test_a_set_that_was_edited_is_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("SELECTIVE_AMNESIA_PLUGINS", str(tmp_path))
+    file = tmp_path / ROOMS["A data set"]
+    file.parent.mkdir()
+    names = set()
+    for text in (example("A data set"), example("A data set") + "# another\n"):
+        file.write_text(text)
+        names.add(key("stripes"))
+    assert len(names) == 2
+    assert key("mnist") == "mnist"
 
 
 def test_all_four_are_in_the_audits_table(stripes):

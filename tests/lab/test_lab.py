@@ -216,7 +216,10 @@ def test_a_figure_is_kept_as_a_file(own):
     ("arguments", "says"),
     [
         ({"profile": "quick"}, "profile 'quick' is unknown: use one of smoke, fast, paper"),
-        ({"dataset": "letters"}, "data set 'letters' is unknown: use one of digits, mnist"),
+        (
+            {"dataset": "runes"},
+            "data set 'runes' is unknown: use one of animal_mnist, digits",
+        ),
         ({"seed": -1}, "seed is -1"),
         ({"seed": "0"}, "seed is '0'"),
         ({"seed": 2**32}, "use one below 4294967296"),

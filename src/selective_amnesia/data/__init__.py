@@ -18,7 +18,7 @@ import torch
 from ..plugins import Plugins
 from .dataset import Dataset
 
-__all__ = ["DATASETS", "load"]
+__all__ = ["DATASETS", "key", "load"]
 
 DATASETS = Plugins("data set", __name__, shared={"dataset", "emnist", "fetch", "idx"})
 
@@ -32,3 +32,9 @@ def load(name: str, folder: Path, device: torch.device | str = "cpu") -> Dataset
     """
     data: Dataset = DATASETS[name].load(Path(folder))
     return data.to(device)
+
+
+def key(name: str) -> str:
+    """What stands for a set in stages' keys: its name, and the version of its file if not 1."""
+    version = DATASETS.version(name)
+    return name if version == 1 else f"{name} {version}"

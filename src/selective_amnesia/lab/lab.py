@@ -21,7 +21,7 @@ import torch
 
 from .. import checks, forgetting
 from ..config import ForgetConfig, Profile
-from ..data import DATASETS, load
+from ..data import DATASETS, key, load
 from ..data.dataset import Dataset
 from ..forgetting import fisher
 from ..models.classifiers import Judge
@@ -275,7 +275,7 @@ class Lab:
 
     @cached_property
     def _maker(self) -> Maker:
-        return Maker(self.store, self.seed, self._dataset, self.device)
+        return Maker(self.store, self.seed, key(self._dataset), self.device)
 
     @property
     def _cvae_stage(self) -> Stage:

@@ -13,7 +13,7 @@ VERDICTS = {name: torch.rand(7, 4, 11).softmax(-1) for name in MODELS}
 def test_curves_are_those_of_the_labels_passed_and_of_no_digit():
     figure = figures.film_strips(FILMS, VERDICTS, [7, 0, 9, 7])
     names = [ax.get_ylabel() for ax in figure.axes if ax.lines]
-    assert names == ["P(7)", "P(0)", "P(9)", "P(no digit)"]
+    assert names == ["P(7)", "P(0)", "P(9)", "P(none)"]
 
 
 def test_the_films_are_in_order_and_their_stations_named():

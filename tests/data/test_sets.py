@@ -42,6 +42,7 @@ def test_the_letters_are_the_same_at_every_call_and_differ_in_the_halves(few_let
         struct.pack(">4BI", 0, 0, 13, 1, 2) + b"\1\2",
         gzip.compress(struct.pack(">4BI", 0, 0, 8, 1, 2) + b"\1\2")[:-3],
     ],
+    ids=["nothing", "a page", "cut off", "of floats", "packed and cut off"],
 )
 def test_what_is_no_idx_file_is_refused(content):
     with pytest.raises(ValueError, match="this is no whole IDX file"):

@@ -66,7 +66,7 @@ def test_export_says_where_it_has_written(lab, capsys):
         (["--forget", " "], "error: the forget set is not valid: no label is named"),
         (["--profile", "quick"], "error: profile 'quick' is unknown: use one of smoke, fast"),
         (["--seed", "-3"], "error: seed is -3"),
-        (["--dataset", "letters"], "error: data set 'letters' is unknown"),
+        (["--dataset", "runes"], "error: data set 'runes' is unknown"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_non_zero_exit(options, says, capsys):

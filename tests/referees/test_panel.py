@@ -106,6 +106,15 @@ def test_a_member_learns_wherever_it_is_first_asked_for(lab):
         assert not fresh.panel.quick().training
 
 
+def test_who_asks_a_member_first_draws_the_same_numbers_afterwards(lab, panel, seen):
+    again = lab.variant().panel
+    state = torch.get_rng_state()
+    for member in again.members.values():
+        member()
+    again.quick()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_members_are_loaded_as_they_were_made(lab, panel, seen, digits):
     again = lab.variant().panel
     assert torch.equal(again.votes(pixels(digits.test_images)), seen)

@@ -61,7 +61,7 @@ def _draw(glyphs: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     to 15 degrees, sheared by up to 0.2, from 0.8 to 1.15 times their size, and moved by up to a
     tenth of the page."""
     source = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % 26
+    labels = torch.arange(count)[torch.randperm(count, generator=source)] % 26
     fonts = torch.randint(glyphs.shape[1], (count,), generator=source)
     turn, shear, size, right, down = (2 * torch.rand(5, count, generator=source) - 1).unbind()
     turn, shear, size = turn * math.radians(15), 0.2 * shear, 1 / (0.975 + 0.175 * size)

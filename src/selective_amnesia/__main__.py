@@ -9,14 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .checks import count, forget_set, words
 from .errors import Diverged, LabError
 from .lab.lab import Lab
 from .profiles import PROFILES
+from .reports.ahead import make_ahead
 from .reports.export import export
 from .reports.matrix import record_matrix
 from .reports.panel import record_panel
@@ -46,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
             sets = ["0", "0 1"]
             if options.forget:
                 sets = [words(forget_set(options.forget, lab.data.classes))]
+            if options.command == "ahead":
+                make_ahead(lab, sets, os.getppid())
+                return 0
             if options.command == "run":
                 _execute_notebooks(lab, sets)
             _report(lab, sets)
@@ -62,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("run", "execute the notebooks, then report"),
+        ("ahead", "make what the notebooks ask for last, as `run` does beside them on a CPU"),
         ("report", "print the table of results and write build/results.json"),
         ("matrix", "amnesiacs of every label attacked beside controls, over seeds; hours on a CPU"),
         ("panel", "the panel of classifiers tested: known images, eyes, attacks on its members"),
@@ -97,11 +105,34 @@ def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
     os.environ.setdefault("SELECTIVE_AMNESIA_HOME", str(lab.store.folder))
     os.environ.setdefault("TQDM_MININTERVAL", "2")
     (lab.store.folder / "build").mkdir(exist_ok=True)
-    for notebook in found:
-        print(f"\n=== {notebook.stem}", flush=True)
-        started = time.perf_counter()
-        _execute(notebook, lab, sets)
-        print(f"    done in {time.perf_counter() - started:.0f} s", flush=True)
+    with _made_ahead(lab, sets):
+        for notebook in found:
+            print(f"\n=== {notebook.stem}", flush=True)
+            started = time.perf_counter()
+            _execute(notebook, lab, sets)
+            print(f"    done in {time.perf_counter() - started:.0f} s", flush=True)
+
+
+@contextmanager
+def _made_ahead(lab: Lab, sets: list[str]) -> Iterator[None]:
+    """On a CPU of several cores, two processes of half the threads: the notebooks' kernels, and one
+    that makes what later notebooks ask for. What it says goes to build/ahead.log."""
+    cores = os.cpu_count() or 1
+    if lab.device.type != "cpu" or cores < 2:
+        yield
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores // 2))
+    command = [sys.executable, "-m", "selective_amnesia", "ahead"]
+    command += ["--profile", lab.profile.name, "--seed", str(lab.seed)]
+    command += ["--dataset", lab.data.name]
+    command += ["--forget", sets[0]] if len(sets) == 1 else []
+    with (lab.store.folder / "build" / "ahead.log").open("wb") as log:
+        ahead = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            ahead.terminate()  # what it was making is resumed by whoever asks for it
+            ahead.wait()
 
 
 def _execute(notebook: Path, lab: Lab, sets: list[str]) -> None:

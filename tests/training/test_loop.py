@@ -168,3 +168,12 @@ def test_products_are_of_bfloat16_where_asked_for_and_fast(monkeypatch, asked, f
     assert precision(config, torch.device("cpu")) == wanted
     assert seen == {getattr(torch, wanted)}
     assert layer.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("half", "faster"), [(0.5, True), (0.9, False), (2.0, False)])
+def test_a_processor_is_asked_how_fast_its_bfloat16_is(monkeypatch, half, faster):
+    """Some multiply such numbers at half the speed of float32."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    took = {torch.bfloat16: half, torch.float32: 1.0}
+    monkeypatch.setattr(loop, "_product_seconds", took.get)
+    assert loop.fast_in_bfloat16.__wrapped__(torch.device("cpu")) == faster

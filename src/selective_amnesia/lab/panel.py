@@ -48,6 +48,11 @@ class PanelMaker:
         facts = {"name": Stage("panel", VERSION, shaped_by).key}
         return Panel(members, x.shape[1], self.lab.data.classes, cache(self._quick), facts)
 
+    def train(self) -> None:
+        """Train those members that are not there yet; this needs no CVAE."""
+        for name in MEMBERS:
+            self._learned(name)
+
     def _quick(self) -> RefereeCNN:
         """The network of the adversarially trained CNN."""
         learned, facts = self._learned("adversarial")

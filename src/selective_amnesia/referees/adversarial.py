@@ -23,7 +23,7 @@ from ..training.random import Batches, seeded
 from .cnn import RefereeCNN
 from .task import MemberTask, Scorer, Tensors
 
-VERSION = 3
+VERSION = 4
 NAME = "adversarial CNN"
 
 
@@ -85,7 +85,7 @@ def network(learned: Tensors) -> RefereeCNN:
         model = RefereeCNN(*learned["shape"].tolist())
     weights = {k[4:]: v for k, v in learned.items() if k.startswith("net.")}
     model.load_state_dict(weights, assign=True)
-    return model.eval()
+    return model.to(memory_format=torch.channels_last).eval()
 
 
 def scorer(learned: Tensors) -> Scorer:

@@ -17,13 +17,12 @@ from torch import Tensor, nn
 
 from ..config import RefereeConfig
 from ..data.dataset import Dataset, pixels
-from ..models.classifiers import as_squares, probabilities
-from ..training.augment import blends, corrupt, disturb, negatives
+from ..models.classifiers import as_squares
+from ..training.augment import disturb, negatives
 from ..training.loop import Snapshots, Tensors, fit
 from ..training.random import Batches, seeded
 
-VERSION = 1
-TEST_SEED = 7
+VERSION = 2
 
 
 class RefereeCNN(nn.Module):
@@ -57,6 +56,7 @@ class RefereeCNN(nn.Module):
             nn.SiLU(),
         )
         self.head = nn.Linear(features, classes + 1)
+        self.to(memory_format=torch.channels_last)  # a fifth to a quarter faster on a CPU
 
     def features(self, x: Tensor) -> Tensor:
         """Images (N, P) to features (N, F)."""
@@ -76,8 +76,8 @@ def train_referee(
     seed: int,
     label: str = "referee",
     snapshots: Snapshots | None = None,
-) -> tuple[RefereeCNN, Tensors, dict[str, float]]:
-    """A referee, the history of its training, and how it does on the test half."""
+) -> tuple[RefereeCNN, Tensors, dict[str, int]]:
+    """A referee, the history of its training, and how many steps it took."""
     with seeded(seed, data.train_images.device):
         model = RefereeCNN(data.classes, config.width, config.features)
         model = model.to(data.train_images.device)
@@ -91,31 +91,4 @@ def train_referee(
         return {"loss": F.cross_entropy(logits, torch.cat([labels, nothing]))}
 
     history = fit(model, loss, config, seed=seed, label=label, batches=batches, snapshots=snapshots)
-    return model, history, {**_figures(model, data, config), "steps": config.steps}
-
-
-def _figures(model: RefereeCNN, data: Dataset, config: RefereeConfig) -> dict[str, float]:
-    """Accuracy on the test half, as it is and corrupted, and the shares of images and of negatives
-    that it tells apart."""
-    x, y = pixels(data.test_images), data.test_labels
-    with seeded(TEST_SEED, x.device):
-        noise = torch.rand_like(x[:1000])
-        blended = blends(x, y, torch.full((len(x), 1), 0.5, device=x.device))
-        corrupted = corrupt(x, config.haze, config.grain)
-    grey, blank = torch.full_like(x[:1], 0.5), torch.zeros_like(x[:1])
-
-    def taken_for(images: Tensor) -> Tensor:
-        return probabilities(model, images).argmax(-1)
-
-    def rejected(images: Tensor) -> float:
-        return float(taken_for(images).eq(model.none).float().mean())
-
-    return {
-        "test_accuracy": float(taken_for(x).eq(y).float().mean()),
-        "corrupted_accuracy": float(taken_for(corrupted).eq(y).float().mean()),
-        "images_kept": float(taken_for(x).ne(model.none).float().mean()),
-        "noise_rejected": rejected(noise),
-        "grey_rejected": rejected(grey),
-        "blank_rejected": rejected(blank),
-        "blends_rejected": rejected(blended),
-    }
+    return model, history, {"steps": config.steps}

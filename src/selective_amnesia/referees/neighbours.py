@@ -64,7 +64,8 @@ def fit(task: MemberTask) -> Tensors:
 def scorer(learned: Tensors) -> Scorer:
     """Images (N, P) to scores (N, classes): -inf where no candidate is of the class, or an image of
     nothing is nearer than any of it."""
-    real = F.normalize(smooth(learned["images"].float() / 255), dim=1)
+    parts = learned["images"].split(1000)  # of a size that stays in a processor's cache
+    real = torch.cat([F.normalize(smooth(part.float() / 255), dim=1) for part in parts])
     labels, classes = learned["labels"], int(learned["classes"])
     features, length = learned["features"], learned["features"].square().sum(1)
 

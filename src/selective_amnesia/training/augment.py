@@ -177,7 +177,8 @@ def thicken(x: Tensor, most: float = 0.6) -> Tensor:
 def smooth(x: Tensor) -> Tensor:
     """Images (N, P), blurred by a pixel, so that they have slopes that grain does not hide."""
     side = side_of(x)
-    kernel = torch.tensor([0.25, 0.5, 0.25], device=x.device)
-    image = x.view(-1, 1, side, side)
-    image = F.conv2d(image, kernel.view(1, 1, 3, 1), padding=(1, 0))
-    return F.conv2d(image, kernel.view(1, 1, 1, 3), padding=(0, 1)).view(len(x), -1)
+    image = F.pad(x.view(-1, side, side), (1, 1, 1, 1))
+    for dim in (1, 2):
+        middle = image.narrow(dim, 1, side)
+        image = middle / 2 + (image.narrow(dim, 0, side) + image.narrow(dim, 2, side)) / 4
+    return image.flatten(1)

@@ -34,8 +34,7 @@ from selective_amnesia.training.cvae import train_cvae
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "speed.md"
-LONG = {"notebooks": startup.notebooks, "gallery": startup.gallery}
-PARTS = (*stages.ALL, "imports", *LONG)
+PARTS = (*stages.ALL, "imports", "notebooks")
 
 
 def main() -> None:
@@ -50,7 +49,7 @@ def main() -> None:
         SIDES[options.side](lab)
         print(measure.own_peak_mib())
         return
-    left_out = set() if options.notebooks else set(LONG)
+    left_out = set() if options.notebooks else {"notebooks"}
     if lab.device.type == "cpu":
         left_out |= {"protocol", "paper", "matrix"}  # hours
     chosen = options.only or [part for part in PARTS if part not in left_out]
@@ -82,7 +81,7 @@ def measured(part: str, lab: Lab) -> list[Row]:
         return [row]
     if part == "imports":
         return [startup.imports()]
-    return LONG[part](lab)
+    return startup.notebooks(lab)
 
 
 # --- peak memory: one side of a benchmark, briefly, in a process of its own ----------------------

@@ -2,13 +2,15 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 
 import pytest
 import torch
 
-from selective_amnesia import LabError, figures
+from selective_amnesia import Diverged, LabError, figures
 from selective_amnesia import __main__ as command
-from selective_amnesia.reports import matrix
+from selective_amnesia.reports import ahead, matrix
 
 SMOKE = ["--profile", "smoke", "--dataset", "digits"]
 
@@ -87,6 +89,7 @@ def test_an_installed_package_says_that_it_has_no_notebooks(tmp_path, monkeypatc
 def test_what_stops_a_notebook_is_one_sentence(lab, own, tmp_path, monkeypatch, capsys):
     """A checkpoint damaged on disk is met inside a notebook's kernel."""
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
+    monkeypatch.setattr(command, "_made_ahead", lambda *_: nullcontext())
     own(lab.cvae())
     (file,) = (tmp_path / "checkpoints").glob("cvae-*.safetensors")
     file.write_bytes(file.read_bytes()[:1000])
@@ -115,3 +118,41 @@ def test_importing_the_package_loads_nothing_heavy_and_shortens_the_wait_of_thre
         [sys.executable, "-c", code], capture_output=True, text=True, env=clean, check=True
     )
     assert shown.stdout.split("\n") == ["[] True", "20000", "7", ""]
+
+
+def test_a_second_process_makes_stages_beside_the_notebooks_and_ends_with_them(
+    tmp_path, monkeypatch
+):
+    def notebook(_path, _lab, _sets):
+        until = time.monotonic() + 120
+        while not list((tmp_path / "checkpoints").glob("member-*.json")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def started(*arguments, **settings):
+        processes.append(start(*arguments, **settings))
+        return processes[-1]
+
+    processes, start = [], subprocess.Popen
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(command.subprocess, "Popen", started)
+    monkeypatch.setattr(command, "_execute", notebook)
+    monkeypatch.setattr(command, "_report", lambda *_: None)
+    assert command.main(["run", *SMOKE]) == 0
+    (beside,) = processes
+    assert beside.poll() is not None
+
+
+def test_what_is_made_ahead_stops_with_its_parent_and_for_nothing_else(lab, monkeypatch):
+    made = []
+
+    def diverges():
+        raise Diverged("the naive way")
+
+    each = [lambda: made.append(1), diverges, lambda: made.append(2)]
+    monkeypatch.setattr(ahead, "stages", lambda *_: iter(each))
+    ahead.make_ahead(lab, ["0"], os.getppid() + 1)
+    assert made == []
+    ahead.make_ahead(lab, ["0"], os.getppid())
+    assert made == [1, 2]

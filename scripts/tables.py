@@ -102,6 +102,21 @@ def eyes(folder: Path) -> str:
     return both.rename_axis("taken for the digit").to_markdown()
 
 
+def processors(record: Path) -> str:
+    """One seed in other arithmetic, as Markdown."""
+    found = json.loads(record.read_text())
+    asked = {"label": "its label", "robust": "attack A"}
+    rows = {}
+    for words, ways in found["table"].items():
+        who, _, way = words.partition(", ")
+        rows[f"{who}, {asked[way]}"] = {
+            way: f"{100 * said['panel']:.0f}; {100 * said['judge']:.0f}"
+            for way, said in ways.items()
+        }
+    table = pd.DataFrame(rows).T.rename_axis("panel's share; judge's mean P, %")
+    return f"{table.to_markdown()}\n\n{about(found)}."
+
+
 def about(found: dict[str, Any]) -> str:
     """What a record says of the run that made it."""
     return "Profile {profile}, seed {seed}, {date}, {device}, torch {torch}".format(**found)
@@ -134,6 +149,7 @@ def main() -> int:
         ("leaderboard", "methods.md", leaderboard),
         ("matrix", "attacks.md", matrix),
         ("panel", "panel.md", panel),
+        ("processors", "attacks.md", processors),
     ):
         between_marks(docs / page, name, write(gallery / f"{name}.json"))
     between_marks(docs / "attacks.md", "eyes", eyes(EYES))

@@ -30,7 +30,7 @@ def make_ahead(lab: Lab, forget_sets: Sequence[str], parent: int) -> None:
         try:
             make()
         except (Diverged, LabError) as error:
-            print(error, flush=True)  # the notebook that asks for it will say so too
+            print(error, flush=True)  # whoever needs the stage makes it, or says the same
 
 
 def stages(lab: Lab, forget_sets: Sequence[str]) -> Iterator[Callable[[], Any]]:

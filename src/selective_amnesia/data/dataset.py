@@ -16,6 +16,8 @@ from torch import Tensor
 
 from .. import checks
 
+THIRDS = ("tune", "search", "evaluate")  # what a label's test images are for in an audit
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -135,6 +137,17 @@ class Dataset:
             checks.count("count", count)
         images, labels = self._half(test)
         return pixels(images[labels == label][:count])
+
+    def third(self, label: int, part: str, count: int | None = None) -> Tensor:
+        """Test images (N, P) in [0, 1] of one label, all or the first `count` of a third of them.
+
+        Args:
+            part: "tune", what settings were chosen on; "search", what an attacker may look at;
+                "evaluate", what its result is measured on.
+        """
+        images, i = self.of(label, test=True), THIRDS.index(part)
+        size = max(1, len(images) // len(THIRDS))
+        return images[i * size : (i + 1) * size][:count]
 
     def __str__(self) -> str:
         n, m = len(self.train_labels), len(self.test_labels)

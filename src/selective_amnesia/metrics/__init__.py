@@ -19,9 +19,8 @@ from ..plugins import Plugins
 
 __all__ = ["METRICS", "rows"]
 
-METRICS = Plugins(
-    "metric", __name__, shared={"frechet", "perceptual", "recognition", "statistics", "task"}
-)
+SHARED = ("distinguish", "frechet", "perceptual", "recognition", "statistics", "task")
+METRICS = Plugins("metric", __name__, SHARED)
 
 
 def rows(metric: str, values: Tensor, settings: Config) -> dict[str, float]:

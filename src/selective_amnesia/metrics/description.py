@@ -49,16 +49,30 @@ def description_length(
     Args:
         progress: what the progress bar says; without it there is none.
     """
+    return finalists(model, images, settings, progress=progress)[0][0]
+
+
+def finalists(
+    model: Decoder,
+    images: Tensor,
+    settings: DescriptionConfig,
+    count: int = 1,
+    *,
+    progress: str = "",
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """The nats (N,), the condition (C,) and the codes (N, D) from the best starts, best first as
+    they were before L-BFGS."""
     c = torch.eye(model.classes, device=images.device).unsqueeze(1)
     if settings.more_starts:
         with seeded(0, images.device):
             more = torch.randn(settings.more_starts, 1, model.classes, device=images.device)
         c = torch.cat([c, more])
     found, c, z = _search(model, images, c, settings, progress, free=True)
-    best = int(found.mean(1).argmin())
+    best = found.mean(1).argsort()[:count].tolist()
+    each = [(found[i], c[i, 0].detach(), z[i].detach()) for i in best]
     if not settings.polish:
-        return found[best]
-    return _polish(model, images, c[best, 0], z[best], settings.polish)
+        return each
+    return [_polish(model, images, c, z, settings.polish) for _, c, z in each]
 
 
 def code_length(
@@ -95,8 +109,10 @@ def _search(
         return _nats(model, x, z, c), c, z
 
 
-def _polish(model: Decoder, x: Tensor, c: Tensor, z: Tensor, steps: int) -> Tensor:
-    """The nats (N,) after L-BFGS from there."""
+def _polish(
+    model: Decoder, x: Tensor, c: Tensor, z: Tensor, steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The nats (N,), condition (C,) and codes (N, D) after L-BFGS from there."""
     c, z = (t.detach().clone().requires_grad_() for t in (c, z))
     optimiser = torch.optim.LBFGS([c, z], max_iter=steps, line_search_fn="strong_wolfe")
 
@@ -106,8 +122,9 @@ def _polish(model: Decoder, x: Tensor, c: Tensor, z: Tensor, steps: int) -> Tens
         return total
 
     optimiser.step(closure)
+    c, z = c.detach(), z.detach()
     with torch.no_grad():
-        return _nats(model, x, z[None], c[None, None])[0]
+        return _nats(model, x, z[None], c[None, None])[0], c, z
 
 
 def erasure(model: Any, original: Any, control: Any) -> Any:

@@ -1,0 +1,91 @@
+"""The site: `make site` builds it from docs/, the committed notebooks and the package's docstrings.
+
+The source folder is the repository's root, so that the links between README, docs/ and notebooks/
+hold here as they do on GitHub. Nothing is executed, and the built pages ask no other server for
+anything.
+"""
+
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "Selective Amnesia Lab"
+author = "the authors of Selective Amnesia Lab"
+copyright = "MIT licence"
+version = release = version_of("selective-amnesia-lab")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "docstrings",
+    "leaderboard",
+    "pages",
+]
+
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**",
+    "notebooks/[0-9]*.ipynb",
+    "benchmarks/README.md",
+    "web/models/README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+]
+exclude_patterns = [".*", "build", "checkpoints", "data", "src", "tests", "docs/_*"]
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_block"]
+myst_heading_anchors = 4
+nb_execution_mode = "off"
+nb_output_stderr = "remove"  # progress bars
+nb_code_prompt_show = "Show the setup cell"
+nb_code_prompt_hide = "Hide the setup cell"
+nb_ipywidgets_js = {}  # they would come from a CDN, and need a kernel
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+maximum_signature_line_length = 88
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+add_module_names = False
+python_use_unqualified_type_names = True
+
+templates_path = ["_templates"]
+html_theme = "sphinx_book_theme"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [("sort.js", {"defer": "defer"})]
+html_math_renderer = "mathml"
+html_copy_source = False
+html_show_sphinx = False
+html_additional_pages = {"index": "start.html"}
+html_theme_options = {
+    "repository_url": "https://github.com/selective-amnesia-lab/selective-amnesia-lab",
+    "use_repository_button": True,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+    "show_navbar_depth": 1,
+    "max_navbar_depth": 3,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+linkcheck_anchors = False  # GitHub and arXiv make theirs by script
+linkcheck_ignore = [
+    r"http://127\.0\.0\.1",
+    # of this repository: that the file is there is checked when the page is built
+    r"https://github\.com/selective-amnesia-lab/selective-amnesia-lab",
+    r"https://colab\.research\.google\.com/github/selective-amnesia-lab",
+]

@@ -9,7 +9,8 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
 
 project = "Selective Amnesia Lab"
 author = "the authors of Selective Amnesia Lab"
@@ -40,7 +41,7 @@ include_patterns = [
 exclude_patterns = [".*", "build", "checkpoints", "data", "src", "tests", "docs/_*"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 
-myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_block"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_inline"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"
 nb_output_stderr = "remove"  # progress bars
@@ -49,7 +50,6 @@ nb_code_prompt_hide = "Hide the setup cell"
 nb_ipywidgets_js = {}  # they would come from a CDN, and need a kernel
 
 autosummary_generate = True
-autosummary_ignore_module_all = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -60,10 +60,12 @@ napoleon_use_rtype = False
 add_module_names = False
 python_use_unqualified_type_names = True
 
-templates_path = ["_templates"]
+templates_path = [str(HERE / "_templates")]
 html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = ["_static"]
+html_favicon = "_static/icon.svg"
+html_context = {"default_mode": "auto"}
 html_css_files = ["site.css"]
 html_js_files = [("sort.js", {"defer": "defer"})]
 html_math_renderer = "mathml"
@@ -76,6 +78,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "launch_buttons": {"colab_url": "https://colab.research.google.com"},
+    "navbar_persistent": [],
     "show_navbar_depth": 1,
     "max_navbar_depth": 3,
     "pygments_light_style": "a11y-high-contrast-light",

@@ -81,7 +81,7 @@ def settle_links(app: Any, doctree: nodes.document) -> None:
                 break
     for image in list(doctree.findall(nodes.image)):
         if image["uri"].startswith("http"):
-            image.replace_self(nodes.inline("", image.get("alt", ""), classes=["badge"]))
+            image.replace_self(nodes.inline("", image.get("alt", "")))
 
 
 def lead_to_file(node: nodes.Element, path: str) -> None:
@@ -101,9 +101,11 @@ def display_math(self: Any, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def add_explorer(app: Any, error: Exception | None) -> None:
-    """The explorer as one file, which also opens from disk."""
+def finish(app: Any, error: Exception | None) -> None:
+    """Add the explorer as one file, which also opens from disk; leave out the theme's source maps."""
     if error is None and app.builder.format == "html":
+        for large in Path(app.outdir, "_static").rglob("*.map"):
+            large.unlink()
         to = Path(app.outdir) / "explorer" / "index.html"
         to.parent.mkdir(exist_ok=True)
         to.write_text(one_file(ROOT / "web"), "utf-8")
@@ -113,5 +115,5 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (inline_math, None), (display_math, None))
     app.connect("source-read", readable)
     app.connect("doctree-read", settle_links, priority=100)  # before images and downloads are kept
-    app.connect("build-finished", add_explorer)
+    app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

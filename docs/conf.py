@@ -5,12 +5,16 @@ hold here as they do on GitHub. Nothing is executed, and the built pages ask no 
 anything.
 """
 
+import inspect
 import sys
 from importlib.metadata import version as version_of
+from operator import attrgetter
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "_ext"))
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "src")]
+
+REPOSITORY = "https://github.com/selective-amnesia-lab/selective-amnesia-lab"
 
 project = "Selective Amnesia Lab"
 author = "the authors of Selective Amnesia Lab"
@@ -22,7 +26,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
+    "sphinx.ext.linkcode",
     "sphinx_copybutton",
     "docstrings",
     "leaderboard",
@@ -73,7 +77,7 @@ html_copy_source = False
 html_show_sphinx = False
 html_additional_pages = {"index": "start.html"}
 html_theme_options = {
-    "repository_url": "https://github.com/selective-amnesia-lab/selective-amnesia-lab",
+    "repository_url": REPOSITORY,
     "use_repository_button": True,
     "use_download_button": False,
     "use_fullscreen_button": False,
@@ -92,3 +96,16 @@ linkcheck_ignore = [
     r"https://github\.com/selective-amnesia-lab/selective-amnesia-lab",
     r"https://colab\.research\.google\.com/github/selective-amnesia-lab",
 ]
+
+
+def linkcode_resolve(_domain: str, info: dict[str, str]) -> str | None:
+    """Where GitHub shows the source of a documented object; of what has no lines of its own (a
+    property, say) nowhere."""
+    module = sys.modules[info["module"]]
+    try:
+        found = inspect.unwrap(attrgetter(info["fullname"])(module))
+        first = inspect.getsourcelines(found)[1]
+    except (AttributeError, TypeError, OSError):
+        return None
+    path = Path(inspect.getsourcefile(found) or "").relative_to(HERE.parent)
+    return f"{REPOSITORY}/blob/main/{path.as_posix()}#L{first}"

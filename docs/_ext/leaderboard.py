@@ -43,7 +43,10 @@ def table(rows: list[tuple[str, Table | None]]) -> str:
     words = WORDS | {f"after {a}": (f"after attack {t}", 2) for a, t in ATTACKS.titles().items()}
     shown = {m: w for m, w in words.items() if any(m in (of or {}) for _, of in rows)}
     controls = next(of for method, of in rows if method == RETRAIN) or {}
-    head = "".join(heading(text) for text in ("method", *(text for text, _ in shown.values())))
+    head = heading("method") + "".join(
+        heading(text, *(f"{end:g}".replace("-", "−") for end in span(m)))
+        for m, (text, _) in shown.items()
+    )
     body = []
     for method, of in rows:
         cells = [f'<th scope="row" data-value="{escape(title(method))}">{escape(title(method))}</th>']
@@ -58,8 +61,11 @@ def table(rows: list[tuple[str, Table | None]]) -> str:
     )
 
 
-def heading(text: str) -> str:
-    return f'<th scope="col"><button type="button">{escape(text)}</button></th>'
+def heading(text: str, *ends: str) -> str:
+    """A heading to press, with the two ends of what its column's lines draw."""
+    drawn = "".join(f"<span>{end}</span>" for end in ends)
+    axis = f'<div class="ends" style="width:{WIDTH}px">{drawn}</div>' if ends else ""
+    return f'<th scope="col"><button type="button">{escape(text)}</button>{axis}</th>'
 
 
 def missing(of: Table | None) -> str:
@@ -70,14 +76,24 @@ def cell(
     measure: str, found: tuple[float, float, float], level: float | None, places: int
 ) -> str:
     """Mean and interval in numbers, and drawn with what the controls have."""
-    mean, low, high = (f"{v:.{places}f}".replace("-", "−") for v in found)
+    mean, low, high = (number(v, places) for v in found)
     interval = "" if low == high else f" <small>{low} to {high}</small>"
     return f'<td data-value="{found[0]:.6g}">{mean}{interval}{drawn(measure, found, level)}</td>'
 
 
+def number(value: float, places: int) -> str:
+    text = f"{value:.{places}f}"
+    return text.replace("-", "−" if float(text) else "")  # nought has no sign
+
+
+def span(measure: str) -> tuple[float, float]:
+    """What is drawn of a measure: from, to."""
+    return DRAWN.get(measure, ERASURE if measure in ("erasure", "harder") else SHARE)
+
+
 def drawn(measure: str, found: tuple[float, float, float], level: float | None) -> str:
     """An interval as SVG; its numbers stand above it, so it is hidden from readers of the screen."""
-    start, end = DRAWN.get(measure, ERASURE if measure in ("erasure", "harder") else SHARE)
+    start, end = span(measure)
 
     def place(value: float) -> float:
         share = (min(max(value, start), end) - start) / (end - start)

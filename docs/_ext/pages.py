@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ OWN_PAGES = {  # sections of CONTRIBUTING
     "a-metric": "docs/howto/metric",
     "a-data-set": "docs/howto/dataset",
 }
+FONT = "STIXTwoMath-Regular.ttf"  # all that ziamath is for
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -92,20 +95,30 @@ def lead_to_file(node: nodes.Element, path: str) -> None:
 
 
 def inline_math(self: Any, node: nodes.math) -> None:
-    self.body.append(convert(node.astext()))
+    self.body.append(mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def display_math(self: Any, node: nodes.math_block) -> None:
-    self.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
+    formula = mathml(node.astext().replace("\\min_", "\\min\\limits_"), "block")
+    self.body.append(f'<div class="formula">{formula}</div>')
     raise nodes.SkipNode
 
 
+def mathml(latex: str, display: str = "inline") -> str:
+    """LaTeX as MathML; what latex2mathml does not know is first said as it does."""
+    latex = latex.replace("{aligned}", "{align*}")
+    return convert(re.sub(r"\\(mathcal|mathsf) (\w)", r"\\\1{\2}", latex), display=display)
+
+
 def finish(app: Any, error: Exception | None) -> None:
-    """Add the explorer as one file, which also opens from disk; leave out the theme's source maps."""
+    """Add the explorer as one file, which also opens from disk, and a font for formulas; leave out
+    the theme's source maps."""
     if error is None and app.builder.format == "html":
-        for large in Path(app.outdir, "_static").rglob("*.map"):
+        static = Path(app.outdir, "_static")
+        for large in static.rglob("*.map"):
             large.unlink()
+        (static / FONT).write_bytes((files("ziamath") / "fonts" / FONT).read_bytes())
         to = Path(app.outdir) / "explorer" / "index.html"
         to.parent.mkdir(exist_ok=True)
         to.write_text(one_file(ROOT / "web"), "utf-8")

@@ -54,11 +54,11 @@ nb_code_prompt_hide = "Hide the setup cell"
 nb_ipywidgets_js = {}  # they would come from a CDN, and need a kernel
 
 autosummary_generate = True
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-maximum_signature_line_length = 88
+maximum_signature_line_length = 150
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 add_module_names = False

@@ -70,7 +70,8 @@ def restructured(lines: list[str]) -> Iterator[str]:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    def process(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+    def process(*told: Any) -> None:
+        lines = told[-1]
         lines[:] = restructured(lines)
 
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon's 500

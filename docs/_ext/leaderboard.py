@@ -32,10 +32,14 @@ class Leaderboard(SphinxDirective):
         if self.arguments[0] == "methods":
             rows = ranked(known["0"])
             # a stronger attacker was sent to some of the methods only
-            rows = [(m, {k: v for k, v in of.items() if "harder" not in k} if of else None) for m, of in rows]
+            rows = [(method, of and without_stronger(of)) for method, of in rows]
         else:
             rows = [(method, over_labels(sets) or None) for method, sets in by_set(known).items()]
         return [nodes.raw("", table(rows), format="html")]
+
+
+def without_stronger(of: Table) -> Table:
+    return {measure: found for measure, found in of.items() if "harder" not in measure}
 
 
 def table(rows: list[tuple[str, Table | None]]) -> str:
@@ -49,7 +53,8 @@ def table(rows: list[tuple[str, Table | None]]) -> str:
     )
     body = []
     for method, of in rows:
-        cells = [f'<th scope="row" data-value="{escape(title(method))}">{escape(title(method))}</th>']
+        name = escape(title(method))
+        cells = [f'<th scope="row" data-value="{name}">{name}</th>']
         for measure, (_, places) in shown.items():
             found, level = (of or {}).get(measure), controls.get(measure, (None,))[0]
             cells.append(cell(measure, found, level, places) if found else missing(of))
@@ -72,9 +77,7 @@ def missing(of: Table | None) -> str:
     return f'<td data-value="">{"" if of else "diverged"}</td>'
 
 
-def cell(
-    measure: str, found: tuple[float, float, float], level: float | None, places: int
-) -> str:
+def cell(measure: str, found: tuple[float, float, float], level: float | None, places: int) -> str:
     """Mean and interval in numbers, and drawn with what the controls have."""
     mean, low, high = (number(v, places) for v in found)
     interval = "" if low == high else f" <small>{low} to {high}</small>"
@@ -92,7 +95,7 @@ def span(measure: str) -> tuple[float, float]:
 
 
 def drawn(measure: str, found: tuple[float, float, float], level: float | None) -> str:
-    """An interval as SVG; its numbers stand above it, so it is hidden from readers of the screen."""
+    """An interval as SVG; its numbers stand above it, so screen readers skip it."""
     start, end = span(measure)
 
     def place(value: float) -> float:
@@ -106,7 +109,8 @@ def drawn(measure: str, found: tuple[float, float, float], level: float | None) 
         parts.append(f'<path class="level" d="M{place(level)} 0V{HEIGHT}"/>')
     parts.append(f'<path class="interval" d="M{low} {middle}H{high}"/>')
     if found[0] > end:
-        parts.append(f'<path class="beyond" d="M{at - 5} 2L{at + 3} {middle}L{at - 5} {HEIGHT - 2}"/>')
+        arrow = f"M{at - 5} 2L{at + 3} {middle}L{at - 5} {HEIGHT - 2}"
+        parts.append(f'<path class="beyond" d="{arrow}"/>')
     else:
         parts.append(f'<circle cx="{at}" cy="{middle}" r="3.5"/>')
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'

@@ -113,11 +113,11 @@ def mathml(latex: str, display: str = "inline") -> str:
 
 def finish(app: Any, error: Exception | None) -> None:
     """Add the explorer as one file, which also opens from disk, and a font for formulas; leave out
-    the theme's source maps."""
+    the theme's source maps and templates."""
     if error is None and app.builder.format == "html":
         static = Path(app.outdir, "_static")
-        for large in static.rglob("*.map"):
-            large.unlink()
+        for unused in (*static.rglob("*.map"), *static.rglob("*macros.html")):
+            unused.unlink()
         (static / FONT).write_bytes((files("ziamath") / "fonts" / FONT).read_bytes())
         to = Path(app.outdir) / "explorer" / "index.html"
         to.parent.mkdir(exist_ok=True)

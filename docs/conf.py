@@ -17,8 +17,6 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent / "src")]
 REPOSITORY = "https://github.com/selective-amnesia-lab/selective-amnesia-lab"
 
 project = "Selective Amnesia Lab"
-author = "the authors of Selective Amnesia Lab"
-copyright = "MIT licence"
 version = release = version_of("selective-amnesia-lab")
 
 extensions = [
@@ -79,6 +77,8 @@ html_additional_pages = {"index": "start.html"}
 html_theme_options = {
     "repository_url": REPOSITORY,
     "use_repository_button": True,
+    "footer_content_items": ["extra-footer.html"],
+    "extra_footer": "Selective Amnesia Lab, MIT licence",
     "use_download_button": False,
     "use_fullscreen_button": False,
     "launch_buttons": {"colab_url": "https://colab.research.google.com"},

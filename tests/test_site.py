@@ -11,12 +11,12 @@ import pytest
 
 import selective_amnesia
 
-ROOT = Path(__file__).parents[1]
-SITE = ROOT / "build" / "site"
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "docs" / "_ext")]
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("scripts", "docs/_ext")]
 import check_site
 from docstrings import restructured
 
+ROOT = Path(__file__).parents[1]
+SITE = ROOT / "build" / "site"
 built = pytest.mark.skipif(
     not (SITE / "index.html").exists(), reason="there is no site in build/site: run `make site`"
 )

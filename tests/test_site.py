@@ -11,7 +11,8 @@ import pytest
 
 import selective_amnesia
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("scripts", "docs/_ext")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "_ext"))
 import check_site
 from docstrings import restructured
 

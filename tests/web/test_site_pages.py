@@ -49,8 +49,11 @@ def test_pages_open_and_fit_a_telephone(sound, address, path, scheme):
 
 
 def test_search_works_without_another_server(sound, address):
+    sound.set_viewport_size({"width": 390, "height": 844})
     sound.goto(f"{address}search.html?q=fisher+diagonal")
     sound.locator("ul.search a[href*='02_fisher_information.html']").first.wait_for()
+    sound.get_by_text("Search finished").wait_for()
+    assert sound.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_heading_sorts_the_leaderboard_both_ways(sound, address):

@@ -9,7 +9,7 @@ COLAB        := .venv-colab
 
 export PROFILE SEED DATASET FORGET
 
-.PHONY: run page matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run page site linkcheck matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch the data set, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
@@ -18,6 +18,16 @@ page:                     ## the explorer page: as one file into build/, and ser
 	$(PYTHON) scripts/page.py
 	@echo "once the server says so, open http://127.0.0.1:8000 (stop it with Ctrl-C)"
 	$(PYTHON) -m http.server 8000 --bind 127.0.0.1 --directory web
+
+site: .venv/site          ## the site: notebooks, docs and API as pages, from what is committed
+	rm -rf build/site build/doctrees docs/api
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -c docs -d build/doctrees . build/site
+	$(BIN)/python scripts/check_site.py
+	@echo "serve it with: $(PYTHON) -m http.server 8001 --bind 127.0.0.1 --directory build/site"
+	@echo "and open http://127.0.0.1:8001"
+
+linkcheck: .venv/site     ## the site's links to other servers; needs the network
+	$(BIN)/python -m sphinx -q -b linkcheck -c docs -d build/doctrees . build/linkcheck
 
 matrix: .venv/installed   ## every label attacked beside controls, over seeds; resumable
 	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
@@ -69,6 +79,10 @@ clean:                    ## remove what was made, but neither checkpoints nor d
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --editable ".[run,test,browser,lint]"
+	touch $@
+
+.venv/site: .venv/installed
+	$(BIN)/python -m pip install --editable ".[site]"
 	touch $@
 
 $(COLAB)/installed: pyproject.toml requirements-colab.txt

@@ -1,0 +1,174 @@
+"""Where a sweep's tasks are done: a cluster of this machine's processes, or a scheduler's workers.
+
+Dask's ports execute what is sent to them. A cluster made here listens on loopback alone, and
+SECURITY.md says how another one is protected.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+import distributed
+from distributed import Client, LocalCluster
+
+from ..checks import count
+from ..errors import LabError
+from .worker import Order, refusal
+
+PATIENCE = 10.0  # seconds that a scheduler has to answer
+FAILURES = 10  # workers that may die with one stage, which is resumed each time, until it is blamed
+DOOR = "selective-amnesia"
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": FAILURES,
+    # a worker is given one stage at a time: none waits there while another worker is idle
+    "distributed.scheduler.worker-saturation": 1.0,
+    # Dask has workers give every freed page back, which costs a training step 0.6 times its time
+    # more; a dict in place of its own
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
+    "distributed.worker.profile.enabled": False,  # nobody reads it
+}
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which cluster: a scheduler's by its address or file, or one of so many processes here.
+
+    Raises:
+        ValueError: what is given does not go together.
+    """
+
+    workers: int | None = None
+    scheduler: str = ""
+    scheduler_file: str = ""
+    resources: tuple[str, ...] = ()  # what each task takes of its worker, as "GPU=1"
+
+    def __post_init__(self) -> None:
+        remote = bool(self.scheduler) + bool(self.scheduler_file) + (self.workers is not None)
+        if remote > 1:
+            raise ValueError("name one of --workers, --scheduler and --scheduler-file")
+        if self.workers is not None:
+            count("workers", self.workers)
+        if self.resources and not (self.scheduler or self.scheduler_file):
+            raise ValueError(
+                "--resources belong to a scheduler's workers: name one by --scheduler or "
+                "--scheduler-file"
+            )
+        self.taken()
+
+    @property
+    def processes(self) -> int:
+        """How many processes a cluster here has."""
+        return self.workers or os.cpu_count() or 1
+
+    def taken(self) -> dict[str, float]:
+        """The resources by name."""
+        found = {}
+        for given in self.resources:
+            name, _, amount = given.partition("=")
+            try:
+                found[name] = float(amount)
+            except ValueError as error:
+                raise ValueError(f"resource {given!r} is not valid: use NAME=NUMBER") from error
+        return found
+
+
+class Door(distributed.WorkerPlugin):
+    """Met by every worker, also one that joins late: it is turned away where it cannot work."""
+
+    def __init__(self, order: Order, log: str) -> None:
+        self.order, self.log = order, log
+
+    def setup(self, worker: Any) -> None:
+        """Check a worker.
+
+        Raises:
+            LabError: it cannot work on this order.
+        """
+        if self.log:
+            _speak_to(self.log)
+        if said := refusal(self.order):
+            raise LabError(f"worker {worker.address} {said}")
+
+
+def _speak_to(log: str) -> None:
+    """What this process of a cluster made here says goes to a file. Ctrl-C, which a terminal sends
+    to all its processes, is for the client, which then ends them."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def connected(where: Where, order: Order, log: Path) -> Iterator[Client]:
+    """A client of that cluster, whose workers have all been checked.
+
+    Raises:
+        LabError: the scheduler does not answer, or a worker cannot work.
+    """
+    if where.scheduler or where.scheduler_file:
+        with _remote(where) as client:
+            _check(client, Door(order, ""))
+            yield client
+        return
+    with (
+        dask.config.set(SETTINGS),
+        LocalCluster(
+            n_workers=where.processes,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+            memory_limit=0,  # results are a few bytes, and a stage's memory cannot be spilled
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        _check(client, Door(order, str(log)))
+        yield client
+
+
+def _remote(where: Where) -> Client:
+    if where.scheduler_file and not Path(where.scheduler_file).is_file():
+        raise LabError(
+            f"there is no file {where.scheduler_file}: start the scheduler with --scheduler-file"
+        )
+    file = where.scheduler_file or None
+    try:
+        return Client(where.scheduler or None, scheduler_file=file, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        name = where.scheduler or f"that {where.scheduler_file} names"
+        raise LabError(
+            f"the scheduler {name} does not answer within {PATIENCE:.0f} s: see that it runs and "
+            f"can be reached from here, and that its protocol is the one named"
+        ) from error
+
+
+def _check(client: Client, door: Door) -> None:
+    """Show every worker the door, those that are there and those to come."""
+    try:
+        client.register_plugin(door, name=DOOR)
+    except LabError:
+        client.unregister_worker_plugin(DOOR)
+        raise
+    except (ImportError, AttributeError) as error:
+        raise LabError(
+            f"a worker has not this package, or another version of it ({error}): install the same"
+        ) from error
+
+
+def dashboard(client: Client) -> str:
+    """The address of Dask's dashboard, where there is one."""
+    return str(client.dashboard_link) if importlib.util.find_spec("bokeh") else ""

@@ -13,7 +13,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ import dask
 import distributed
 from distributed import Client, LocalCluster
 
-from ..checks import count
 from ..errors import LabError
+from .where import Where
 from .worker import Order, refusal
 
 PATIENCE = 10.0  # seconds that a scheduler has to answer
@@ -32,54 +31,11 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": FAILURES,
     # a worker is given one stage at a time: none waits there while another worker is idle
     "distributed.scheduler.worker-saturation": 1.0,
-    # Dask has workers give every freed page back, which costs a training step 0.6 times its time
-    # more; a dict in place of its own
+    # in place of Dask's own, by which a worker gives every freed page back: a step of training
+    # takes 1.6 times the processor's time with it
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
     "distributed.worker.profile.enabled": False,  # nobody reads it
 }
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which cluster: a scheduler's by its address or file, or one of so many processes here.
-
-    Raises:
-        ValueError: what is given does not go together.
-    """
-
-    workers: int | None = None
-    scheduler: str = ""
-    scheduler_file: str = ""
-    resources: tuple[str, ...] = ()  # what each task takes of its worker, as "GPU=1"
-
-    def __post_init__(self) -> None:
-        remote = bool(self.scheduler) + bool(self.scheduler_file) + (self.workers is not None)
-        if remote > 1:
-            raise ValueError("name one of --workers, --scheduler and --scheduler-file")
-        if self.workers is not None:
-            count("workers", self.workers)
-        if self.resources and not (self.scheduler or self.scheduler_file):
-            raise ValueError(
-                "--resources belong to a scheduler's workers: name one by --scheduler or "
-                "--scheduler-file"
-            )
-        self.taken()
-
-    @property
-    def processes(self) -> int:
-        """How many processes a cluster here has."""
-        return self.workers or os.cpu_count() or 1
-
-    def taken(self) -> dict[str, float]:
-        """The resources by name."""
-        found = {}
-        for given in self.resources:
-            name, _, amount = given.partition("=")
-            try:
-                found[name] = float(amount)
-            except ValueError as error:
-                raise ValueError(f"resource {given!r} is not valid: use NAME=NUMBER") from error
-        return found
 
 
 class Door(distributed.WorkerPlugin):

@@ -21,24 +21,21 @@ OTHER = 60
 READ = 5  # kept stages of a kind whose seconds are looked at
 
 
-def kept(lab: Lab, plan: Sequence[Task]) -> dict[Task, str]:
-    """Those tasks whose stage is kept where this lab keeps them, and its key. A measuring task is
+def kept(labs: Sequence[Lab], plan: Sequence[Task]) -> dict[Task, str]:
+    """Those tasks whose stage is kept where the labs keep theirs, and its key. A measuring task is
     never among them: its worker finds out.
 
     Raises:
-        ValueError: a data set, label or method does not exist.
+        ValueError: a label or a method does not exist.
         LabError: the mirror does not answer.
     """
-    there = _names(lab.store)
-    store = Asking(lab.store.folder)
-    labs: dict[str, Lab] = {}
-    found = {}
-    for task in (t for t in plan if not t.measures):
-        if task.dataset not in labs:
-            labs[task.dataset] = Lab(lab.profile, 0, task.dataset, store, lab.device)
-        if (key := key_of(task, labs[task.dataset])) in there:
-            found[task] = key
-    return found
+    there = _names(labs[0].store)
+    store = Asking(labs[0].store.folder)
+    asking = {lab.data.name: lab.variant() for lab in labs}
+    for each in asking.values():
+        each.store = store
+    keys = {task: key_of(task, asking[task.dataset]) for task in plan if not task.measures}
+    return {task: key for task, key in keys.items() if key in there}
 
 
 def _names(store: Store) -> set[str]:

@@ -52,6 +52,12 @@ def train_member(lab: Lab, name: str) -> None:
     PanelMaker(lab).train([name])
 
 
+def set_thresholds(lab: Lab) -> None:
+    """Set the thresholds of the panel's members."""
+    for member in lab.panel.members.values():
+        member()
+
+
 def model(dataset: str, seed: int, forget: ForgetSet, method: str) -> Task:
     """The task that makes an amnesiac or, where the method is "retrain", the control."""
     if method == RETRAIN:
@@ -80,13 +86,16 @@ def networks(
     return asked
 
 
-def referees(dataset: str, seed: int, surrogates: int = 0) -> list[Task]:
-    """The tasks that make what measurements are made by: the judge, the panel's members, and the
-    original that sets their thresholds; an attacker's own classifiers."""
-    asked = [Task("judge", dataset, seed, Lab.judge), original(dataset, seed)]
-    asked += [Task("member", dataset, seed, train_member, (name,)) for name in MEMBERS]
-    numbers = range(surrogates)
-    return asked + [Task("surrogate", dataset, seed, Lab.surrogate, (k,)) for k in numbers]
+def referees(dataset: str, seed: int, surrogates: int = 0) -> tuple[Task, ...]:
+    """The tasks that make what measurements are made by: the judge; the panel's members, and their
+    thresholds, which the original of that seed helps to set; an attacker's own classifiers."""
+    members = [Task("member", dataset, seed, train_member, (name,)) for name in MEMBERS]
+    needs = (original(dataset, seed), *members)
+    return (
+        Task("judge", dataset, seed, Lab.judge),
+        Task("thresholds", dataset, seed, set_thresholds, needs=needs, measures=True),
+        *(Task("surrogate", dataset, seed, Lab.surrogate, (k,)) for k in range(surrogates)),
+    )
 
 
 def in_order(tasks: Iterable[Task]) -> list[Task]:

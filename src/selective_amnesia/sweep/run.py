@@ -6,65 +6,79 @@ import hashlib
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import CancelledError
 
 from distributed import Client, Future, KilledWorker, as_completed
 
 from ..errors import LabError
 from ..lab.lab import Lab
-from .cluster import Where, connected, dashboard
+from .cluster import connected, dashboard
 from .kept import kept, seconds
 from .plan import Task, in_order
+from .where import Where
 from .worker import Made, Order, alone, make, order
 
 AGAIN = 2  # times that a task which failed is tried once more: a damaged file is then made anew
 
 
-def sweep(lab: Lab, tasks: Iterable[Task], where: Where) -> list[str]:
-    """Make what the tasks ask for, and all that they need, where this lab keeps its stages.
+def sweep(labs: Sequence[Lab], tasks: Iterable[Task], where: Where) -> None:
+    """Make what the tasks ask for, and all that they need, where these labs keep their stages.
 
-    Returns:
-        Why those models are not there whose training diverged.
+    Args:
+        labs: one of each data set that the tasks name, all of one profile and folder.
 
     Raises:
         LabError: a task could not be done; what was finished is kept.
     """
-    plan = in_order(tasks)
-    there = kept(lab, plan)
+    lab, plan = labs[0], in_order(tasks)
+    there = kept(labs, plan)
     todo = [task for task in plan if task not in there]
     expected = seconds(lab, plan, there)
     print(_planned(plan, there, expected, where), flush=True)
     if not todo:
-        return []
+        return
     log = lab.store.folder / "build" / "sweep.log"
     log.parent.mkdir(exist_ok=True)
     asked = order(lab)
     with connected(where, asked, log) as client:
-        workers = len(client.scheduler_info(n_workers=-1)["workers"])
-        link = dashboard(client)
-        print(
-            f"{workers} workers at {client.scheduler.address}"
-            + (f", dashboard {link}" if link else "")
-            + ("" if workers else ": waiting for some to join"),
-            flush=True,
-        )
+        address = str(client.scheduler_info()["address"])
+        print(_greeting(client, address), flush=True)
         futures = _submitted(client, asked, todo, where)
         progress = Progress(todo, expected)
         try:
-            return _followed(client, futures, progress)
+            for future in as_completed(futures):
+                progress.take(futures[future], future, _workers(client))
         except KeyboardInterrupt:
             client.cancel(list(futures))
             raise
+        except (OSError, CancelledError, TimeoutError) as error:
+            raise LabError(
+                f"the scheduler {address} has gone: start it and its workers, and run this again. "
+                "What was finished is kept."
+            ) from error
+    progress.close()
+
+
+def _workers(client: Client) -> int:
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _greeting(client: Client) -> str:
+    workers, link = _workers(client), dashboard(client)
+    said = f"{workers} workers at {client.scheduler.address}"
+    return (
+        said + (f", dashboard {link}" if link else "") + ("" if workers else ": waiting for some")
+    )
 
 
 def _submitted(
     client: Client, asked: Order, todo: Sequence[Task], where: Where
-) -> dict[Future, Task]:
+) -> dict[Future[Made], Task]:
     """A future for each task. Its name holds the order's, so that two sweeps of a scheduler share
     what both ask for and nothing else."""
     name = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
-    found: dict[Task, Future] = {}
+    found: dict[Task, Future[Made]] = {}
     for task in todo:
         needed = [found[each] for each in task.needs if each in found]
         found[task] = client.submit(
@@ -79,29 +93,6 @@ def _submitted(
     return {future: task for task, future in found.items()}
 
 
-def _followed(client: Client, futures: dict[Future, Task], progress: Progress) -> list[str]:
-    """Wait for the futures and say how it goes."""
-    errors: dict[str, int] = Counter()
-    for future in as_completed(futures):
-        task = futures[future]
-        if future.status == "finished":
-            progress.done(task, future.result(), len(client.scheduler_info(n_workers=-1)["workers"]))
-        elif future.status == "error":
-            errors[_words(task, future.exception())] += 1
-        else:
-            raise LabError(
-                f"the scheduler {client.scheduler.address} has gone: start it and its workers, and "
-                "run this again. What was finished is kept."
-            )
-    if errors:
-        first, total = next(iter(errors)), sum(errors.values())
-        raise LabError(
-            f"{total} of {len(futures)} tasks were not done. The first: {first} What was finished "
-            "is kept; run this again for the others."
-        )
-    return progress.failed
-
-
 def _words(task: Task, error: BaseException | None) -> str:
     if isinstance(error, KilledWorker):
         return f"{task}: worker after worker died with it, perhaps of too little memory."
@@ -110,7 +101,7 @@ def _words(task: Task, error: BaseException | None) -> str:
 
 
 def _planned(
-    plan: Sequence[Task], there: set[Task], expected: dict[Task, float], where: Where
+    plan: Sequence[Task], there: Collection[Task], expected: dict[Task, float], where: Where
 ) -> str:
     """The plan in words: how many tasks of each kind, those kept already, about how long."""
     every, done = Counter(t.what for t in plan), Counter(t.what for t in there)
@@ -138,16 +129,41 @@ class Progress:
         self.left = {task: expected[task] for task in todo}
         self.total, self.started = len(todo), time.perf_counter()
         self.took: dict[str, list[float]] = defaultdict(list)
-        self.failed: list[str] = []
+        self.failed = 0
+        self.errors: list[str] = []
 
-    def done(self, task: Task, made: Made, workers: int) -> None:
-        """A task was done."""
+    def take(self, task: Task, future: Future[Made], workers: int) -> None:
+        """A task has come to its end.
+
+        Raises:
+            CancelledError: by the loss of its scheduler.
+        """
+        if future.status == "error":
+            said = _words(task, future.exception())
+            self.errors.append(said)
+            taken = 0.0
+        else:
+            made = future.result()
+            self.failed += bool(made.failed)
+            said = f"failed: {made.failed}" if made.failed else f"{made.seconds:.1f} s"
+            taken = made.seconds
         del self.left[task]
-        self.took[task.what].append(made.seconds)
-        if made.failed and made.failed not in self.failed:
-            self.failed.append(made.failed)
-        said = f"failed: {made.failed}" if made.failed else f"{made.seconds:.1f} s"
+        self.took[task.what].append(taken)
         means = {what: statistics.mean(took) for what, took in self.took.items()}
         left = sum(means.get(each.what, guess) for each, guess in self.left.items())
         rest = f"; about {_span(left / max(workers, 1))} left" if self.left else ""
         print(f"[{self.total - len(self.left)}/{self.total}] {task}: {said}{rest}", flush=True)
+
+    def close(self) -> None:
+        """Say how it went.
+
+        Raises:
+            LabError: tasks were not done.
+        """
+        if self.errors:
+            raise LabError(
+                f"{len(self.errors)} of {self.total} tasks were not done. The first: "
+                f"{self.errors[0]} What was finished is kept; run this again for the others."
+            )
+        failed = f", {self.failed} of them failed" if self.failed else ""
+        print(f"{self.total} tasks in {_span(time.perf_counter() - self.started)}{failed}")

@@ -173,8 +173,8 @@ def _wait_for_mirror(lab: Lab, what: str) -> None:
     while mirror is not None and not mirror.flush():
         if time.monotonic() > until:
             raise LabError(
-                f"{what} is kept in {lab.store}, but the mirror {mirror} does not take it. See that "
-                "it answers and has room, and run the sweep again"
+                f"{what} is kept in {lab.store}, but the mirror {mirror} does not take it. See "
+                "that it answers and has room, and run the sweep again"
             )
         time.sleep(1.0)
 

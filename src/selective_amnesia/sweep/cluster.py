@@ -12,9 +12,8 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import dask
 import distributed
@@ -26,7 +25,6 @@ from .worker import Order, refusal
 
 PATIENCE = 10.0  # seconds that a scheduler has to answer
 FAILURES = 10  # workers that may die with one stage, which is resumed each time, until it is blamed
-DOOR = "selective-amnesia"
 SETTINGS = {
     "distributed.scheduler.allowed-failures": FAILURES,
     # a worker is given one stage at a time: none waits there while another worker is idle
@@ -43,16 +41,20 @@ class Door(distributed.WorkerPlugin):
 
     def __init__(self, order: Order, log: str) -> None:
         self.order, self.log = order, log
+        self.name = f"selective-amnesia {order.digest}"
 
-    def setup(self, worker: Any) -> None:
+    def setup(self, worker: distributed.Worker) -> None:
         """Check a worker.
 
         Raises:
-            LabError: it cannot work on this order.
+            LabError: it cannot work on this order. Dask only logs that of one that is joining, so
+                it is also made to leave.
         """
         if self.log:
             _speak_to(self.log)
         if said := refusal(self.order):
+            if worker.status != distributed.Status.running:
+                worker.loop.add_callback(worker.close, reason=said)
             raise LabError(f"worker {worker.address} {said}")
 
 
@@ -75,8 +77,7 @@ def connected(where: Where, order: Order, log: Path) -> Iterator[Client]:
         LabError: the scheduler does not answer, or a worker cannot work.
     """
     if where.scheduler or where.scheduler_file:
-        with _remote(where) as client:
-            _check(client, Door(order, ""))
+        with _remote(where) as client, _checked(client, Door(order, "")):
             yield client
         return
     with (
@@ -91,8 +92,8 @@ def connected(where: Where, order: Order, log: Path) -> Iterator[Client]:
             memory_limit=0,  # results are a few bytes, and a stage's memory cannot be spilled
         ) as cluster,
         Client(cluster) as client,
+        _checked(client, Door(order, str(log))),
     ):
-        _check(client, Door(order, str(log)))
         yield client
 
 
@@ -112,17 +113,19 @@ def _remote(where: Where) -> Client:
         ) from error
 
 
-def _check(client: Client, door: Door) -> None:
+@contextmanager
+def _checked(client: Client, door: Door) -> Iterator[None]:
     """Show every worker the door, those that are there and those to come."""
     try:
-        client.register_plugin(door, name=DOOR)
-    except LabError:
-        client.unregister_worker_plugin(DOOR)
-        raise
+        client.register_plugin(door, name=door.name)
+        yield
     except (ImportError, AttributeError) as error:
         raise LabError(
             f"a worker has not this package, or another version of it ({error}): install the same"
         ) from error
+    finally:
+        with suppress(Exception):  # the scheduler may have gone
+            client.unregister_worker_plugin(door.name)
 
 
 def dashboard(client: Client) -> str:

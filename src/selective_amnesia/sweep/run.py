@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import time
 from collections import Counter, defaultdict
@@ -64,12 +63,10 @@ def _workers(client: Client) -> int:
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
-def _greeting(client: Client) -> str:
+def _greeting(client: Client, address: str) -> str:
     workers, link = _workers(client), dashboard(client)
-    said = f"{workers} workers at {client.scheduler.address}"
-    return (
-        said + (f", dashboard {link}" if link else "") + ("" if workers else ": waiting for some")
-    )
+    said = f"{workers} workers at {address}" + (f", dashboard {link}" if link else "")
+    return said + ("" if workers else ": waiting for some to join")
 
 
 def _submitted(
@@ -77,7 +74,6 @@ def _submitted(
 ) -> dict[Future[Made], Task]:
     """A future for each task. Its name holds the order's, so that two sweeps of a scheduler share
     what both ask for and nothing else."""
-    name = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
     found: dict[Task, Future[Made]] = {}
     for task in todo:
         needed = [found[each] for each in task.needs if each in found]
@@ -86,7 +82,7 @@ def _submitted(
             asked,
             alone(task),
             *needed,
-            key=f"{task} {name}",
+            key=f"{task} {asked.digest}",
             resources=where.taken() or None,
             retries=AGAIN,
         )

@@ -45,6 +45,11 @@ class Order:
     mirror: str
     versions: tuple[tuple[str, str], ...]
 
+    @property
+    def digest(self) -> str:
+        """What stands for it in names."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+
 
 @dataclass(frozen=True)
 class Made:
@@ -73,7 +78,7 @@ def versions() -> tuple[tuple[str, str], ...]:
     return (
         ("selective_amnesia", _digest([Path(__file__).parents[1]])),
         (f"the plug-ins of {VARIABLE}", _digest(own)),
-        ("torch", torch.__version__),
+        ("torch", str(torch.__version__)),
     )
 
 
@@ -136,6 +141,8 @@ def _try_to_write(mirror: str) -> None:
 @cache
 def _opened(order: Order, dataset: str) -> Lab:
     """A process's lab of a data set: its images are read once."""
+    if said := refusal(order):  # one that was given a task while it was turned away
+        raise LabError(f"a worker {said}")
     folder, mirror = _folder(order), order.mirror
     return Lab.open(order.profile, 0, dataset, folder=folder, mirror=mirror)
 

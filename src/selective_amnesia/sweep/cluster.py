@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 class Door(distributed.WorkerPlugin):
-    """Met by every worker, also one that joins late: it is turned away where it cannot work."""
+    """Met by a worker that joins late: it is made to leave where it cannot work."""
 
     def __init__(self, order: Order, log: str) -> None:
         self.order, self.log = order, log
@@ -47,14 +47,12 @@ class Door(distributed.WorkerPlugin):
         """Check a worker.
 
         Raises:
-            LabError: it cannot work on this order. Dask only logs that of one that is joining, so
-                it is also made to leave.
+            LabError: it cannot work on this order; Dask writes that to the worker's log.
         """
         if self.log:
             _speak_to(self.log)
         if said := refusal(self.order):
-            if worker.status != distributed.Status.running:
-                worker.loop.add_callback(worker.close, reason=said)
+            worker.loop.add_callback(worker.close, reason=said)
             raise LabError(f"worker {worker.address} {said}")
 
 
@@ -115,8 +113,11 @@ def _remote(where: Where) -> Client:
 
 @contextmanager
 def _checked(client: Client, door: Door) -> Iterator[None]:
-    """Show every worker the door, those that are there and those to come."""
+    """Ask the workers that are there, and have those to come checked at the door."""
     try:
+        for address, said in client.run(refusal, door.order).items():
+            if said:
+                raise LabError(f"worker {address} {said}")
         client.register_plugin(door, name=door.name)
         yield
     except (ImportError, AttributeError) as error:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -24,13 +25,14 @@ from selective_amnesia.sweep.plan import in_order, networks
 psutil = pytest.importorskip("psutil")
 if importlib.util.find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
+pytestmark = pytest.mark.timeout(900)
 
 SWEEP = "-m selective_amnesia sweep --profile smoke --datasets digits --methods selective_amnesia"
 WAIT = 240.0  # seconds until something has to have happened
 IMPATIENT = {
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "4s",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "4s",
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s",
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "10",
 }
 
@@ -94,10 +96,8 @@ class Machines:
 
     def close(self) -> None:
         for process in self.started:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait(WAIT)
 
 
@@ -132,8 +132,12 @@ def whole(times: Callable) -> None:
 
 
 @pytest.fixture(scope="module")
-def calm_sweep(tmp_path_factory: pytest.TempPathFactory, hashes: Callable) -> dict[str, str]:
+def calm_sweep(
+    tmp_path_factory: pytest.TempPathFactory, hashes: Callable, times: Callable
+) -> dict[str, str]:
     """The `hashes` of a sweep of two seeds that nothing disturbs."""
+    if not times(0, 1):
+        pytest.skip("part of `make faults`")
     found = Machines(tmp_path_factory.mktemp("calm_sweep"))
     try:
         ended(found.sweep("--seeds 2 --workers 1"))
@@ -290,7 +294,7 @@ def test_a_host_is_cut_off_in_the_middle_and_comes_back(
 
     until(lambda: len(there()) == 2, sweep)
     link("down")
-    time.sleep(12)  # longer than the scheduler waits for a word of it
+    time.sleep(20)  # longer than the scheduler waits for a word of it
     cut_off = there()
     link("up")
     until(lambda: there() > cut_off, sweep)

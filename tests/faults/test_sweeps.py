@@ -27,7 +27,10 @@ if importlib.util.find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
 pytestmark = pytest.mark.timeout(900)
 
-SWEEP = "-m selective_amnesia sweep --profile smoke --datasets digits --methods selective_amnesia"
+SWEEP = (
+    "-m selective_amnesia sweep --profile smoke --datasets digits --seeds 1 "
+    "--methods selective_amnesia"
+)
 WAIT = 240.0  # seconds until something has to have happened
 IMPATIENT = {
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
@@ -135,21 +138,21 @@ def whole(times: Callable) -> None:
 def calm_sweep(
     tmp_path_factory: pytest.TempPathFactory, hashes: Callable, times: Callable
 ) -> dict[str, str]:
-    """The `hashes` of a sweep of two seeds that nothing disturbs."""
+    """The `hashes` of a sweep that nothing disturbs."""
     if not times(0, 1):
         pytest.skip("part of `make faults`")
     found = Machines(tmp_path_factory.mktemp("calm_sweep"))
     try:
-        ended(found.sweep("--seeds 2 --workers 1"))
+        ended(found.sweep("--workers 1"))
     finally:
         found.close()
     return hashes(found.home)
 
 
-def check_all_there(machines: Machines, seeds: int) -> None:
+def check_all_there(machines: Machines) -> None:
     """Every stage of the plan is kept, and none was made twice to the end."""
     lab = Lab.open("smoke", dataset="digits", folder=machines.home, device="cpu")
-    plan = in_order(networks("digits", range(seeds), [(0,)], ["selective_amnesia"]))
+    plan = in_order(networks("digits", [0], [(0,)], ["selective_amnesia"]))
     assert kept([lab], plan).keys() == set(plan)
     made = Counter(key for key, _ in machines.noted("made"))
     assert set(made.values()) == {1}, made
@@ -161,10 +164,10 @@ def workers(process: subprocess.Popen) -> dict[int, psutil.Process]:
 
 
 def test_workers_killed_at_random_moments(machines, undisturbed, hashes, times, tally, request):
-    kills, seeds, draw = times(1, 5), times(1, 2), Random(11)
-    sweep = machines.sweep(f"--seeds {seeds} --workers 2")
+    kills, draw = times(1, 5), Random(11)
+    sweep = machines.sweep("--workers 2")
     for done in range(kills):
-        until(lambda n=done: len(machines.noted("begun")) > 2 * n, sweep)
+        until(lambda n=done: len(machines.noted("begun")) > n, sweep)
         if not done:  # a port of Dask's executes what is sent to it
             those = [psutil.Process(sweep.pid), *workers(sweep).values()]
             ports = [c for p in those for c in p.net_connections("inet") if c.status == "LISTEN"]
@@ -177,7 +180,7 @@ def test_workers_killed_at_random_moments(machines, undisturbed, hashes, times, 
         chosen = sorted(busy & alive.keys()) or sorted(alive)
         os.kill(draw.choice(chosen), signal.SIGKILL)
     ended(sweep)
-    check_all_there(machines, seeds)
+    check_all_there(machines)
     reference = request.getfixturevalue("calm_sweep") if times(0, 1) else undisturbed
     found = hashes(machines.home)
     common = found.keys() & reference.keys()
@@ -188,7 +191,7 @@ def test_workers_killed_at_random_moments(machines, undisturbed, hashes, times, 
 
 def test_ctrl_c_leaves_all_resumable(machines, whole, hashes, calm_sweep, tally):
     """It reaches all processes of a terminal."""
-    sweep = machines.sweep("--seeds 2 --workers 2")
+    sweep = machines.sweep("--workers 2")
     until(lambda: len(machines.noted("begun")) > 2, sweep)
     left = workers(sweep)
     os.killpg(sweep.pid, signal.SIGINT)
@@ -196,9 +199,9 @@ def test_ctrl_c_leaves_all_resumable(machines, whole, hashes, calm_sweep, tally)
     assert said.rstrip().endswith("stopped: what is finished is kept, and the same command goes on")
     assert "Traceback" not in said
     assert not [pid for pid in left if psutil.pid_exists(pid)]
-    said = ended(machines.sweep("--seeds 2 --workers 2"))
+    said = ended(machines.sweep("--workers 2"))
     assert " 0 kept already" not in said
-    check_all_there(machines, 2)
+    check_all_there(machines)
     assert hashes(machines.home) == calm_sweep
     tally("sweep, Ctrl-C", 1, "nothing")
 
@@ -206,12 +209,12 @@ def test_ctrl_c_leaves_all_resumable(machines, whole, hashes, calm_sweep, tally)
 def test_a_node_is_lost_and_another_joins_late(machines, whole, hashes, calm_sweep, tally):
     machines.scheduler()
     lost = machines.node()
-    sweep = machines.sweep(f"--seeds 2 --scheduler-file {machines.file}")
+    sweep = machines.sweep(f"--scheduler-file {machines.file}")
     until(lambda: len(machines.noted("begun")) > 1, sweep)
     machines.kill(lost)
     machines.node()
     ended(sweep)
-    check_all_there(machines, 2)
+    check_all_there(machines)
     assert hashes(machines.home) == calm_sweep
     assert len({pid for _, pid in machines.noted("made")}) == 2
     tally("sweep, nanny and worker killed, another joins", 1, "nothing")
@@ -222,7 +225,7 @@ def test_the_scheduler_is_killed_and_the_sweep_started_again(
 ):
     scheduler = machines.scheduler()
     node = machines.node()
-    sweep = machines.sweep(f"--seeds 2 --scheduler-file {machines.file}")
+    sweep = machines.sweep(f"--scheduler-file {machines.file}")
     until(lambda: len(machines.noted("made")) > 1, sweep)
     machines.kill(scheduler)
     said = ended(sweep, 2)
@@ -231,16 +234,16 @@ def test_the_scheduler_is_killed_and_the_sweep_started_again(
     machines.kill(node)
     machines.scheduler()
     machines.node()
-    said = ended(machines.sweep(f"--seeds 2 --scheduler-file {machines.file}"))
+    said = ended(machines.sweep(f"--scheduler-file {machines.file}"))
     assert " 0 kept already" not in said
-    check_all_there(machines, 2)
+    check_all_there(machines)
     assert hashes(machines.home) == calm_sweep
     tally("sweep, scheduler killed", 1, "nothing")
 
 
 def test_a_store_that_takes_nothing_more_is_one_sentence(machines, whole, disk_of, tally):
     full = disk_of("3m")
-    said = ended(machines.sweep("--seeds 1 --workers 1", home=full), 2)
+    said = ended(machines.sweep("--workers 1", home=full), 2)
     last = said.rstrip().split("\n")[-1]
     assert last.startswith("error: ")
     assert "tasks were not done. The first: cannot write " in last
@@ -284,7 +287,7 @@ def test_a_host_is_cut_off_in_the_middle_and_comes_back(
     machines.scheduler(*inside[0], host="10.77.0.1")
     machines.node(*inside[1], more="--no-nanny")
     machines.node(*inside[2], *loop, more="--no-nanny")
-    sweep = machines.sweep(f"--seeds 2 --scheduler-file {machines.file}", *inside[0])
+    sweep = machines.sweep(f"--scheduler-file {machines.file}", *inside[0])
 
     def there() -> set[int]:
         return {pid for _, pid in machines.noted("begun")}
@@ -299,6 +302,6 @@ def test_a_host_is_cut_off_in_the_middle_and_comes_back(
     link("up")
     until(lambda: there() > cut_off, sweep)
     ended(sweep)
-    check_all_there(machines, 2)
+    check_all_there(machines)
     assert hashes(machines.home) == calm_sweep
     tally("sweep, one of three hosts cut off", 1, "nothing")

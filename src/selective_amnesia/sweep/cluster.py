@@ -29,6 +29,10 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": FAILURES,
     # a worker is given one stage at a time: none waits there while another worker is idle
     "distributed.scheduler.worker-saturation": 1.0,
+    # A worker that was killed has long to come back: on a busy machine it takes more than Dask's 15
+    # seconds to import torch, and is then given up for good. Where none comes back, tasks fail.
+    "distributed.deploy.lost-worker-timeout": "1 hour",
+    "distributed.scheduler.no-workers-timeout": "10 minutes",
     # in place of Dask's own, by which a worker gives every freed page back: a step of training
     # takes 1.6 times the processor's time with it
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},

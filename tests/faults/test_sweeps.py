@@ -32,11 +32,9 @@ SWEEP = (
     "--methods selective_amnesia"
 )
 WAIT = 240.0  # seconds until something has to have happened
-IMPATIENT = {
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
-    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "10s",
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s",
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "10",
+IMPATIENT = {  # a busy machine may keep a worker from saying a word for as long
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "20s",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "40s",
 }
 
 
@@ -66,7 +64,7 @@ class Machines:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd=self.folder,
-            env=os.environ | IMPATIENT | own,
+            env=os.environ | own,
         )
         process.said = said
         self.started.append(process)
@@ -163,7 +161,7 @@ def workers(process: subprocess.Popen) -> dict[int, psutil.Process]:
     return {each.pid: each for each in found if "spawn_main" in " ".join(each.cmdline())}
 
 
-def test_workers_killed_at_random_moments(machines, undisturbed, hashes, times, tally, request):
+def test_workers_killed_at_random_moments(machines, hashes, times, tally, request):
     kills, draw = times(1, 5), Random(11)
     sweep = machines.sweep("--workers 2")
     for done in range(kills):
@@ -181,7 +179,7 @@ def test_workers_killed_at_random_moments(machines, undisturbed, hashes, times, 
         os.kill(draw.choice(chosen), signal.SIGKILL)
     ended(sweep)
     check_all_there(machines)
-    reference = request.getfixturevalue("calm_sweep") if times(0, 1) else undisturbed
+    reference = request.getfixturevalue("calm_sweep" if times(0, 1) else "undisturbed")
     found = hashes(machines.home)
     common = found.keys() & reference.keys()
     assert len(common) >= 4
@@ -279,9 +277,11 @@ def hosts() -> Iterator[list[str]]:
 
 
 def test_a_host_is_cut_off_in_the_middle_and_comes_back(
-    machines, whole, hosts, hashes, calm_sweep, tally
+    machines, whole, hosts, hashes, calm_sweep, tally, monkeypatch
 ):
     """Workers of `docs/sweeps.md`: in a loop, so that one whose scheduler was lost comes back."""
+    for name, value in IMPATIENT.items():
+        monkeypatch.setenv(name, value)
     inside = [("ip", "netns", "exec", host) for host in hosts]
     loop = ("sh", "-c", 'while sleep 1; do "$@"; done', "loop")
     machines.scheduler(*inside[0], host="10.77.0.1")
@@ -297,7 +297,7 @@ def test_a_host_is_cut_off_in_the_middle_and_comes_back(
 
     until(lambda: len(there()) == 2, sweep)
     link("down")
-    time.sleep(20)  # longer than the scheduler waits for a word of it
+    time.sleep(60)  # longer than the scheduler waits for a word of it
     cut_off = there()
     link("up")
     until(lambda: there() > cut_off, sweep)

@@ -4,12 +4,14 @@ PROFILE      ?= fast
 SEED         ?= 0
 DATASET      ?= mnist
 FORGET       ?=
+WORKERS      ?=
 BIN          := .venv/bin
 COLAB        := .venv-colab
+AT            = $(if $(WORKERS),--workers "$$WORKERS")
 
-export PROFILE SEED DATASET FORGET
+export PROFILE SEED DATASET FORGET WORKERS
 
-.PHONY: run page site linkcheck matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run page site linkcheck sweep matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch the data set, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
@@ -30,14 +32,17 @@ linkcheck: .venv/site     ## the site's links to other servers; needs the networ
 	$(BIN)/python -m sphinx -q -b linkcheck -c docs -d build/doctrees . build/linkcheck
 
 matrix: .venv/installed   ## every label attacked beside controls, over seeds; resumable
-	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
+	$(BIN)/python -m selective_amnesia matrix --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" $(AT)
 
 panel: .venv/installed    ## the panel tested: known images, eyes, attacks on its members
 	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
 
 leaderboard: .venv/installed ## every forgetting method beside the controls, into docs/; resumable
-	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
+	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" $(AT)
 	$(BIN)/python scripts/tables.py
+
+sweep: .venv/installed    ## the models of many seeds at once, on WORKERS processes (docs/sweeps.md)
+	$(BIN)/python -m selective_amnesia sweep --profile "$$PROFILE" --seed "$$SEED" --datasets "$$DATASET" $(AT)
 
 export: .venv/installed   ## original, amnesiac, control for the Hugging Face Hub and web/models
 	$(BIN)/python -m selective_amnesia export --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
@@ -78,7 +83,7 @@ clean:                    ## remove what was made, but neither checkpoints nor d
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --editable ".[run,test,browser,lint]"
+	$(BIN)/python -m pip install --editable ".[run,test,sweep,browser,lint]"
 	touch $@
 
 .venv/site: .venv/installed

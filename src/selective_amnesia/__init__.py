@@ -4,6 +4,7 @@ The rooms of this house, from the top; each imports only from below itself:
 
     __main__     the command line
     reports      tables made from kept measurements: audit, results, matrix, leaderboard
+    sweep        many stages on many machines
     lab          asks by name: load, resume or make
     figures      tensors in, figures out
     attacks      one file an attack

@@ -12,12 +12,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from .checks import count, forget_set, words
 from .errors import Diverged, LabError
+from .forgetting import METHODS, RETRAIN
 from .lab.lab import Lab
 from .profiles import PROFILES
 from .reports.ahead import make_ahead
@@ -28,15 +30,21 @@ from .reports.record import record_leaderboard
 from .reports.results import results, table
 from .storage.files import write_bytes
 from .storage.home import repository
+from .sweep.plan import Task, networks
+from .sweep.where import Where
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "sweep":
+            _sweep_networks(options)
+            return 0
         lab = Lab.open(options.profile, options.seed, options.dataset)
         if options.command == "matrix":
-            record_matrix(lab, options.sets, count("originals", options.originals, 0))
+            many = count("originals", options.originals, 0)
+            record_matrix(lab, options.sets, many, _maker(lab, options))
         elif options.command == "panel":
             record_panel(lab)
         elif options.command == "export":
@@ -45,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "leaderboard":
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
             forget = options.forget or "0"
-            record_leaderboard(lab, forget, seeds, options.methods, harder=options.harder)
+            how = {"harder": options.harder, "make": _maker(lab, options)}
+            record_leaderboard(lab, forget, seeds, options.methods, **how)
         else:
             sets = ["0", "0 1"]
             if options.forget:
@@ -59,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, LabError, Diverged) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped: what is finished is kept, and the same command goes on", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -91,7 +103,65 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seeds", type=int, default=3, help="originals and controls")
             command.add_argument("--methods", nargs="*", help="rows to make; all by default")
             command.add_argument("--harder", action="store_true", help="a stronger attacker too")
+        if name in ("matrix", "leaderboard"):
+            _add_where(command)
+    _add_sweep(
+        commands.add_parser("sweep", help="the models of many seeds, sets, methods, at once")
+    )
     return parser
+
+
+def _add_sweep(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--profile", default="fast", help=", ".join(PROFILES))
+    command.add_argument("--datasets", nargs="+", default=["mnist"])
+    command.add_argument("--forget", nargs="+", default=["0"], help='forget sets, as 0 "0 1"')
+    command.add_argument("--seed", type=int, default=0, help="the first")
+    command.add_argument("--seeds", type=int, default=3, help="how many")
+    command.add_argument("--methods", nargs="+", default=list(METHODS), help="all by default")
+    _add_where(command)
+
+
+def _add_where(command: argparse.ArgumentParser) -> None:
+    """The options of `Where`."""
+    command.add_argument("--workers", type=int, help="processes of this machine, a thread each")
+    command.add_argument("--scheduler", default="", help="Dask's, by its address")
+    command.add_argument("--scheduler-file", default="", help="or by its file")
+    command.add_argument("--resources", nargs="+", default=[], help="of a worker, as GPU=1")
+
+
+def _where(options: argparse.Namespace) -> Where:
+    return Where(
+        options.workers, options.scheduler, options.scheduler_file, tuple(options.resources)
+    )
+
+
+def _maker(lab: Lab, options: argparse.Namespace) -> Callable[[list[Task]], None] | None:
+    """What makes a report's stages on a cluster, where one is named."""
+    where = _where(options)
+    return partial(_swept, [lab], where) if where != Where() else None
+
+
+def _sweep_networks(options: argparse.Namespace) -> None:
+    where = _where(options)
+    seeds = range(options.seed, options.seed + count("seeds", options.seeds))
+    names = list(dict.fromkeys(options.datasets))
+    labs = [Lab.open(options.profile, options.seed, name) for name in names]
+    for method in options.methods:
+        if method != RETRAIN:
+            METHODS[method]
+    tasks = []
+    for lab in labs:
+        sets = [forget_set(each, lab.data.classes) for each in options.forget]
+        tasks += networks(lab.data.name, seeds, sets, options.methods)
+    _swept(labs, where, tasks)
+
+
+def _swept(labs: Sequence[Lab], where: Where, tasks: list[Task]) -> None:
+    try:
+        from .sweep.run import sweep
+    except ImportError as error:
+        raise LabError(f'{error}: pip install -e ".[sweep]"') from error
+    sweep(labs, tasks, where)
 
 
 def _execute_notebooks(lab: Lab, sets: list[str]) -> None:

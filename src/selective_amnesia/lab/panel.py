@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -48,9 +49,9 @@ class PanelMaker:
         facts = {"name": Stage("panel", VERSION, shaped_by).key}
         return Panel(members, x.shape[1], self.lab.data.classes, cache(self._quick), facts)
 
-    def train(self) -> None:
+    def train(self, names: Iterable[str] = MEMBERS) -> None:
         """Train those members that are not there yet; this needs no CVAE."""
-        for name in MEMBERS:
+        for name in names:
             self._learned(name)
 
     def _quick(self) -> RefereeCNN:

@@ -32,6 +32,7 @@ from ..lab.measurements import LABEL
 from ..metrics import METRICS
 from ..metrics.description import erasure
 from ..metrics.relearning import area
+from ..sweep.plan import Task, model, networks, original, referees
 from ..training.random import eval_steps
 
 RELEARNED_FROM = 10  # real images
@@ -88,6 +89,33 @@ def leaderboard(
             for row, erased in zip(rows[method]["seeds"].values(), found, strict=True):
                 row["harder"] = erased if row["erasure"] is not None else None
     return {"forget": list(chosen), "yardstick": _means(ends) | {"by_seed": ends}, "rows": rows}
+
+
+def tasks(
+    lab: Lab, forget: tuple[int, ...], seeds: Sequence[int], methods: Sequence[str], harder: bool
+) -> list[Task]:
+    """The tasks that make and measure all that `leaderboard` then only reads."""
+    name, judges = lab.data.name, referees(lab.data.name, lab.seed)
+    found = networks(name, seeds, [forget], methods)
+    for seed in seeds:
+        asked: tuple[Task, ...] = (original(name, seed), *judges)
+        for row in (RETRAIN, *(m for m in methods if m != RETRAIN)):
+            needs = (model(name, seed, forget, row), *asked)
+            how = (seed, forget, row, harder)
+            measuring = Task("row", name, lab.seed, measure_row, how, needs, measures=True)
+            found.append(measuring)
+            if row == RETRAIN:  # it measures the original too, which others then only read
+                asked = (*asked, measuring)
+    return found
+
+
+def measure_row(lab: Lab, seed: int, forget: tuple[int, ...], row: str, harder: bool) -> None:
+    """Measure what a row of the leaderboard shows of one seed."""
+    sibling = lab.variant(seed=seed)
+    made = sibling.control(forget) if row == RETRAIN else sibling.amnesiac(forget, row)
+    measured(lab, made, sibling.cvae(), forget, {"control": 0.0, "relearning": 0.0})
+    if harder:
+        stronger(lab, row, forget, (seed,))
 
 
 def stronger(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,10 +17,13 @@ from matplotlib.figure import Figure
 from .. import figures
 from ..attacks import ATTACKS
 from ..checks import forget_set
+from ..forgetting import RETRAIN
 from ..lab.lab import Lab
 from ..lab.measurements import LABEL
+from ..metrics.recognition import SampleMetrics
 from ..metrics.statistics import interval
 from ..storage.files import write_bytes
+from ..sweep.plan import Task, model, referees
 
 ForgetSet = tuple[int, ...]
 Case = tuple[int, ForgetSet]  # a forgotten label, and the set it was forgotten in
@@ -57,30 +60,62 @@ def matrix(lab: Lab, asked: Mapping[Case, int], *, stronger: bool = False) -> di
     """
     tables: dict[str, Table] = {"panel": {}, "judge": {}}
     for (label, forget), originals in asked.items():
-        trios = [lab.variant(seed=lab.seed + i).trio(forget) for i in range(originals)]
-        for row, (name, way, changes) in matrix_rows(stronger=stronger).items():
-            draws = [changes if way == LABEL else changes | {"draw": i} for i in range(originals)]
-            seen = [
-                lab.measure.verdict(trio[name], label, way, **how)
-                for trio, how in zip(trios, draws, strict=True)
-            ]
+        each = [seen(lab, label, forget, i, stronger=stronger) for i in range(originals)]
+        for row in matrix_rows(stronger=stronger):
             for who, table in tables.items():
-                values = [float(getattr(each, who).mean()) for each in seen]
+                values = [float(getattr(found[row], who).mean()) for found in each]
                 table.setdefault(row, []).append(values)
     return tables
 
 
-def record_matrix(lab: Lab, forget_sets: Sequence[str] = (), originals: int = 0) -> None:
+def seen(
+    lab: Lab, label: int, forget: ForgetSet, i: int, *, stronger: bool = True
+) -> dict[str, SampleMetrics]:
+    """What each row's way of asking brings out of the trio of the i-th original."""
+    trio = lab.variant(seed=lab.seed + i).trio(forget)
+    return {
+        row: lab.measure.verdict(
+            trio[name], label, way, **changes if way == LABEL else changes | {"draw": i}
+        )
+        for row, (name, way, changes) in matrix_rows(stronger=stronger).items()
+    }
+
+
+def tasks(lab: Lab, asked: Mapping[Case, int]) -> list[Task]:
+    """The tasks that make and measure all that `matrix` with a stronger attacker then only
+    reads."""
+    name, judges = lab.data.name, referees(lab.data.name, lab.seed, SURROGATES)
+    found = []
+    for (label, forget), originals in asked.items():
+        for i in range(originals):
+            rows = (RETRAIN, "selective_amnesia")
+            trio = [model(name, lab.seed + i, forget, row) for row in rows]
+            needs = (*trio, *judges)
+            how = (label, forget, i)
+            found.append(Task("verdicts", name, lab.seed, seen, how, needs, measures=True))
+    return found
+
+
+def record_matrix(
+    lab: Lab,
+    forget_sets: Sequence[str] = (),
+    originals: int = 0,
+    make: Callable[[list[Task]], object] | None = None,
+) -> None:
     """The matrix over several originals, written to figures/gallery as JSON and as pictures.
 
     Args:
         forget_sets: by default each label on its own, and 0 and 1 together.
         originals: how many of each set, where it is not to be the usual number.
+        make: makes what the tasks ask for, as a sweep does; by default it is made here, one after
+            another.
     """
     each = (*((label,) for label in range(lab.data.classes)), (0, 1))
     sets = [forget_set(f, lab.data.classes) for f in forget_sets or each]
     many = {s: originals or ORIGINALS.get(s, OTHERS) for s in sets}
     asked = {case: many[case[1]] for case in cases(sets, lab.data.classes)}
+    if make is not None:
+        make(tasks(lab, asked))
     models = 2 * sum(many.values()) + max(many.values())
     minutes = lab.cvae().facts["seconds"] * 0.8 * models / 60
     print(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from ..errors import LabError
 from ..forgetting import METHODS, RETRAIN
 from ..lab.lab import Lab
 from ..storage.files import write_bytes
-from .leaderboard import leaderboard
+from ..sweep.plan import Task
+from .leaderboard import leaderboard, tasks
 from .matrix import run_facts
 from .tables import board, by_set, ranked
 
@@ -27,9 +28,14 @@ def record_leaderboard(
     methods: Sequence[str] | None = None,
     *,
     harder: bool = False,
+    make: Callable[[list[Task]], object] | None = None,
 ) -> None:
     """The leaderboard of one forget set, written to figures/gallery as JSON and as pictures; rows
     that are not made now keep their figures.
+
+    Args:
+        make: makes what the tasks ask for, as a sweep does; by default it is made here, one after
+            another.
 
     Raises:
         ValueError: a method is unknown, or the record was made with other seeds or another profile.
@@ -42,6 +48,8 @@ def record_leaderboard(
             METHODS[method]
     path = lab.store.folder / "figures" / "gallery" / "leaderboard.json"
     _check_same_terms(read_record(path), name, lab, seeds)
+    if make is not None:
+        make(tasks(lab, forget_set(name, lab.data.classes), seeds, methods, harder))
     minutes = lab.cvae().facts["seconds"] * len(seeds) * (2 + 0.8 * len(methods)) / 60
     print(
         f"{len(seeds)} originals and controls, {len(methods)} methods: about {minutes:.0f} minutes "

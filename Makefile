@@ -11,7 +11,7 @@ AT            = $(if $(WORKERS),--workers "$$WORKERS")
 
 export PROFILE SEED DATASET FORGET WORKERS
 
-.PHONY: run page site linkcheck sweep matrix panel leaderboard export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
+.PHONY: run page site linkcheck sweep matrix panel leaderboard population export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
 run: .venv/installed      ## fetch the data set, execute the notebooks, report
 	$(BIN)/python -m selective_amnesia run --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
@@ -39,6 +39,10 @@ panel: .venv/installed    ## the panel tested: known images, eyes, attacks on it
 
 leaderboard: .venv/installed ## every forgetting method beside the controls, into docs/; resumable
 	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" $(AT)
+	$(BIN)/python scripts/tables.py
+
+population: .venv/installed ## what tells amnesiacs from controls, a row a model; resumable
+	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
 	$(BIN)/python scripts/tables.py
 
 sweep: .venv/installed    ## the models of many seeds at once, on WORKERS processes (docs/sweeps.md)

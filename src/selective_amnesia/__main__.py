@@ -26,6 +26,7 @@ from .reports.ahead import make_ahead
 from .reports.export import export
 from .reports.matrix import record_matrix
 from .reports.panel import record_panel
+from .reports.population import record_population
 from .reports.record import record_leaderboard
 from .reports.results import results, table
 from .storage.files import write_bytes
@@ -55,6 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
             forget = options.forget or "0"
             how = {"harder": options.harder, "make": _maker(lab, options)}
             record_leaderboard(lab, forget, seeds, options.methods, **how)
+        elif options.command == "population":
+            forget = forget_set(options.forget or "0", lab.data.classes)
+            seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
+            written = record_population(
+                lab, forget, seeds, options.methods or ["selective_amnesia"]
+            )
+            print(f"written to {written}")
         else:
             sets = ["0", "0 1"]
             if options.forget:
@@ -86,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         ("matrix", "amnesiacs of every label attacked beside controls, over seeds; hours on a CPU"),
         ("panel", "the panel of classifiers tested: known images, eyes, attacks on its members"),
         ("leaderboard", "every forgetting method, or some, beside the controls"),
+        ("population", "what tells many amnesiacs from many controls; hours on a CPU, resumable"),
         ("export", "the models of a forget set, by default 0, for the Hub, the page, notebook 00"),
     ):
         command = commands.add_parser(name, help=what)
@@ -102,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "leaderboard":
             command.add_argument("--seeds", type=int, default=3, help="originals and controls")
             command.add_argument("--methods", nargs="*", help="rows to make; all by default")
+        if name == "population":
+            command.add_argument("--seeds", type=int, default=8, help="models of each kind")
+            command.add_argument("--methods", nargs="*", help="by default selective_amnesia")
+        if name == "leaderboard":
             command.add_argument("--harder", action="store_true", help="a stronger attacker too")
         if name in ("matrix", "leaderboard"):
             _add_where(command)

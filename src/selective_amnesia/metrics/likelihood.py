@@ -154,7 +154,7 @@ def _refined(model: Decoder, x: Tensor, c: Tensor, proposal: Proposal, family: P
     optimiser = torch.optim.LBFGS([c], max_iter=REFINED, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        nats = _nats(_log_weights(model, x, c, *drawn, family)).mean()
+        nats = _nats(_log_weights(model, x, c, *drawn, family)).mean() + 0 * c.sum()
         (c.grad,) = torch.autograd.grad(nats, c)
         return nats
 
@@ -203,10 +203,11 @@ def _joint(model: Decoder, x: Tensor, z: Tensor, c: Tensor, family: Pixels) -> T
 
 class Proposal(NamedTuple):
     """A mixture of Student distributions for each of N images: codes (M, N, D), the precisions'
-    Cholesky factors (M, N, D, D), and the logarithms of their shares (M, N)."""
+    Cholesky factors L and L'^-1 (M, N, D, D), and the logarithms of their shares (M, N)."""
 
     codes: Tensor
     factors: Tensor
+    inverses: Tensor
     log_shares: Tensor
 
     def draw(self, samples: int) -> tuple[Tensor, Tensor]:
@@ -217,8 +218,7 @@ class Proposal(NamedTuple):
         own = which, torch.arange(n, device=device)
         chi = torch.distributions.Chi2(degrees.to(device)).sample((samples, n, 1))
         t = torch.randn(samples, n, d, device=device) / (chi / DEGREES).sqrt()
-        away = torch.linalg.solve_triangular(self.factors[own].mT, t[..., None], upper=True)
-        z = self.codes[own] + WIDER * away[..., 0]
+        z = self.codes[own] + WIDER * (self.inverses[own] @ t[..., None])[..., 0]
         from_each = torch.einsum("mnde,smnd->smne", self.factors, z[:, None] - self.codes) / WIDER
         half = (DEGREES + d) / 2
         log_z = math.lgamma(DEGREES / 2) - math.lgamma(half) + d / 2 * math.log(DEGREES * math.pi)
@@ -251,7 +251,9 @@ def _proposal(model: Decoder, x: Tensor, c: Tensor, starts: Tensor, family: Pixe
     factors = torch.linalg.cholesky(curve).unflatten(0, (m, -1))
     mass = -energy.unflatten(0, (m, -1)) - _log_det(factors)
     shares = (1 - EVENLY) * mass.softmax(0) + EVENLY / m
-    return Proposal(z.view_as(starts), factors, shares.log())
+    units = torch.eye(starts.shape[-1], device=z.device).expand_as(factors)
+    inverses = torch.linalg.solve_triangular(factors.mT, units, upper=True)
+    return Proposal(z.view_as(starts), factors, inverses, shares.log())
 
 
 def _slope_and_curve(

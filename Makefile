@@ -4,12 +4,13 @@ PROFILE      ?= fast
 SEED         ?= 0
 DATASET      ?= mnist
 FORGET       ?=
+SEEDS        ?= 8
 WORKERS      ?=
 BIN          := .venv/bin
 COLAB        := .venv-colab
 AT            = $(if $(WORKERS),--workers "$$WORKERS")
 
-export PROFILE SEED DATASET FORGET WORKERS
+export PROFILE SEED SEEDS DATASET FORGET WORKERS
 
 .PHONY: run page site linkcheck sweep matrix panel leaderboard population export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
@@ -42,7 +43,7 @@ leaderboard: .venv/installed ## every forgetting method beside the controls, int
 	$(BIN)/python scripts/tables.py
 
 population: .venv/installed ## what tells amnesiacs from controls, a row a model; resumable
-	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET"
+	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" --seeds "$$SEEDS"
 	$(BIN)/python scripts/tables.py
 
 sweep: .venv/installed    ## the models of many seeds at once, on WORKERS processes (docs/sweeps.md)

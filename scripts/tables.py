@@ -17,12 +17,15 @@ from typing import Any
 import pandas as pd
 
 from selective_amnesia.errors import LabError
+from selective_amnesia.metrics.description import erasure
 from selective_amnesia.reports.matrix import compared
 from selective_amnesia.reports.panel import EYES
+from selective_amnesia.reports.population import ORIGINAL, read_population, told
 from selective_amnesia.reports.record import read_record
 from selective_amnesia.reports.tables import board, over_labels_board, sets_board
 from selective_amnesia.storage.files import write_bytes
 
+KINDS = ("selective_amnesia", ORIGINAL, "retrain")
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -117,6 +120,36 @@ def processors(record: Path) -> str:
     return f"{table.to_markdown()}\n\n{about(found)}."
 
 
+def population(record: Path) -> str:
+    """What tells amnesiacs from controls, and originals from them, as Markdown; and the mean
+    erasure in true nats of each label."""
+    rows = read_population(record)
+    frames = []
+    for kind in ("selective_amnesia", ORIGINAL):
+        found = told(rows, kind)
+        auc = [f"{auc:.2f} ({low:.2f} to {high:.2f})" for auc, low, high, *_ in found.to_numpy()]
+        frames.append(pd.Series(auc, found.index, name=f"{kind.replace('_', ' ')}: AUC"))
+    table = pd.concat(frames, axis=1).reset_index()
+    nats = rows.pivot_table(index="label", columns="kind", values=["nats", "kept nats"])
+    each = nats["nats"].rename(columns=lambda kind: f"{kind.replace('_', ' ')}, nats")
+    each["erasure"] = erasure(*(nats["nats", k].to_numpy() for k in KINDS))
+    lost = nats["kept nats", "selective_amnesia"] - nats["kept nats", ORIGINAL]
+    each["kept digits pay, nats"] = lost
+    models = rows.groupby("kind").size()
+    made = (
+        f"{models['selective_amnesia']} amnesiacs, {models['retrain']} controls: digits "
+        f"{', '.join(map(str, sorted(rows['label'].unique())))}, seeds "
+        f"{', '.join(map(str, sorted(rows['seed'].unique())))}; profile {rows['profile'][0]}, "
+        f"{first_and_last(rows['date'])}, {rows['device'][0]}, torch {rows['torch'][0]}; made by "
+        "`make population SEED=4 FORGET=...`, with SEEDS=3."
+    )
+    shown = [
+        table.to_markdown(index=False, disable_numparse=True),
+        each.map("{:.2f}".format).to_markdown(disable_numparse=True),
+    ]
+    return "\n\n".join([*shown, made])
+
+
 def about(found: dict[str, Any]) -> str:
     """What a record says of the run that made it."""
     return "Profile {profile}, seed {seed}, {date}, {device}, torch {torch}".format(**found)
@@ -152,7 +185,9 @@ def main() -> int:
         ("processors", "attacks.md", processors),
     ):
         between_marks(docs / page, name, write(gallery / f"{name}.json"))
+    between_marks(docs / "attacks.md", "others", matrix(gallery / "matrix_others.json"))
     between_marks(docs / "attacks.md", "eyes", eyes(EYES))
+    between_marks(docs / "never_saw.md", "population", population(gallery / "population.csv"))
     return 0
 
 

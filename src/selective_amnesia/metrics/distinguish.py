@@ -57,10 +57,9 @@ def told_apart(
         ValueError: a stratum has scores of one population alone, or a score is not a number.
     """
     value, error, pairs = _auc(first, second, strata)
-    if error == 0 and value in (0, 1):  # DeLong's error knows nothing of the next model
+    if value in (0, 1):
         far = (LEVEL / 2) ** (1 / pairs)  # exact, from as many independent pairs
         low, high = (far, 1.0) if value else (0.0, 1 - far)
-        error = (1 - far) / norm.isf(LEVEL / 2)
     else:
         reach = norm.isf(LEVEL / 2) * error
         low, high = max(0.0, value - reach), min(1.0, value + reach)
@@ -85,10 +84,13 @@ def _auc(
         above = (own[:, None] > other) + 0.5 * (own[:, None] == other)
         weight = len(own) / len(x)
         value += weight * above.mean()
-        spread = sum(
-            part.var(ddof=1) / len(part) for part in (above.mean(1), above.mean(0)) if len(part) > 1
+        spread = float(
+            sum(p.var(ddof=1) / len(p) for p in (above.mean(1), above.mean(0)) if len(p) > 1)
         )
-        variance += weight**2 * float(spread)
+        if spread == 0 and above.mean() in (0, 1):  # DeLong's knows nothing of the next model
+            far = (LEVEL / 2) ** (1 / min(above.shape))
+            spread = ((1 - far) / norm.isf(LEVEL / 2)) ** 2
+        variance += weight**2 * spread
         pairs += min(above.shape)
     return float(value), math.sqrt(variance), pairs
 

@@ -113,7 +113,7 @@ def _of_the_model(
     judged = probabilities(lab.judge(), images.flatten(0, 1)).view(len(kept), SAMPLES, -1)
     right = judged[torch.arange(len(kept)), :, torch.tensor(kept)]
     weights, old = (
-        torch.cat([p.flatten() for p in m.decoder.parameters()]) for m in (model, original)
+        torch.cat([p.detach().flatten() for p in m.decoder.parameters()]) for m in (model, original)
     )
     nats = lab.measure.metric(model, forget[0], "kept", forget, **KEPT)
     return {

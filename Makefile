@@ -43,7 +43,7 @@ leaderboard: .venv/installed ## every forgetting method beside the controls, int
 	$(BIN)/python scripts/tables.py
 
 population: .venv/installed ## what tells amnesiacs from controls, a row a model; resumable
-	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" --seeds "$$SEEDS"
+	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" --seeds "$$SEEDS" $(AT)
 	$(BIN)/python scripts/tables.py
 
 sweep: .venv/installed    ## the models of many seeds at once, on WORKERS processes (docs/sweeps.md)

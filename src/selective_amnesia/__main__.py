@@ -59,10 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "population":
             forget = forget_set(options.forget or "0", lab.data.classes)
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
-            written = record_population(
-                lab, forget, seeds, options.methods or ["selective_amnesia"]
-            )
-            print(f"written to {written}")
+            kinds = options.methods or ["selective_amnesia"]
+            path = record_population(lab, forget, seeds, kinds, _maker(lab, options))
+            print(f"written to {path}")
         else:
             sets = ["0", "0 1"]
             if options.forget:
@@ -111,12 +110,11 @@ def _parser() -> argparse.ArgumentParser:
         if name == "leaderboard":
             command.add_argument("--seeds", type=int, default=3, help="originals and controls")
             command.add_argument("--methods", nargs="*", help="rows to make; all by default")
+            command.add_argument("--harder", action="store_true", help="a stronger attacker too")
         if name == "population":
             command.add_argument("--seeds", type=int, default=8, help="models of each kind")
             command.add_argument("--methods", nargs="*", help="by default selective_amnesia")
-        if name == "leaderboard":
-            command.add_argument("--harder", action="store_true", help="a stronger attacker too")
-        if name in ("matrix", "leaderboard"):
+        if name in ("matrix", "leaderboard", "population"):
             _add_where(command)
     _add_sweep(
         commands.add_parser("sweep", help="the models of many seeds, sets, methods, at once")

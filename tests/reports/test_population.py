@@ -3,6 +3,8 @@ import math
 import pandas as pd
 import pytest
 
+from selective_amnesia.errors import LabError
+from selective_amnesia.metrics.likelihood import Settings
 from selective_amnesia.reports.population import (
     ORIGINAL,
     TIERS,
@@ -16,8 +18,6 @@ BRIEF = {"images": 6, "samples": 16, "steps": 3, "polish": 3}
 
 @pytest.fixture(scope="module")
 def record(lab):
-    from selective_amnesia.metrics.likelihood import Settings
-
     with pytest.MonkeyPatch.context() as patch:
         for name, value in BRIEF.items():  # dataclasses keep their defaults in __init__
             patch.setitem(Settings.__init__.__kwdefaults__, name, value)
@@ -58,3 +58,31 @@ def test_what_tells_populations_apart_is_found_and_nothing_else(record):
     assert found.loc[("decoder", "all together"), "epsilon"] > 1
     others = found.drop(index=("decoder", "relearning")).drop("all together", level="feature")
     assert (others["low"] < 0.5).all()
+
+
+def test_a_method_that_does_not_exist_is_refused_before_anything_is_made(lab, monkeypatch):
+    monkeypatch.setattr("selective_amnesia.reports.population.features", None)
+    with pytest.raises(ValueError, match="method 'forgett' is unknown"):
+        record_population(lab, (0,), [3], ["forgett"])
+
+
+def test_another_profile_s_rows_are_not_taken_for_this_one_s(lab, record, monkeypatch):
+    content = record.read_text()
+    try:
+        record.write_text(content.replace("smoke", "fast"))
+        asked = []
+        monkeypatch.setattr(
+            "selective_amnesia.reports.population.features", lambda *how: asked.append(how) or []
+        )
+        record_population(lab, (0,), [0], [])
+        assert [kind for *_, kind in asked] == [ORIGINAL, "retrain"]
+    finally:
+        record.write_text(content)
+
+
+def test_a_damaged_record_is_named_and_left(lab, tmp_path):
+    path = tmp_path / "population.csv"
+    path.write_text("seed,kind\n1,retrain\n")
+    with pytest.raises(LabError, match="no record of populations"):
+        read_population(path)
+    assert path.read_text() == "seed,kind\n1,retrain\n"

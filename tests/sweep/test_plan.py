@@ -9,6 +9,7 @@ from selective_amnesia import Lab
 from selective_amnesia.forgetting import RETRAIN
 from selective_amnesia.reports import leaderboard as boards
 from selective_amnesia.reports import matrix as matrices
+from selective_amnesia.reports import population as populations
 from selective_amnesia.storage.store import Store
 from selective_amnesia.sweep import worker
 from selective_amnesia.sweep.kept import kept, seconds
@@ -40,6 +41,7 @@ def test_the_controls_are_in_a_plan_whether_they_are_named_or_not():
 def test_names_and_numbers_travel_and_nothing_else(lab):
     tasks = boards.tasks(lab, (0,), [0, 1], METHODS, True)
     tasks += matrices.tasks(lab, {(0, (0,)): 1})
+    tasks += populations.tasks(lab, (0,), [0, 1], METHODS)
     for task in in_order(tasks):
         sent = pickle.dumps((worker.order(lab), worker.alone(task)), protocol=4)
         assert len(sent) < 1500

@@ -144,9 +144,15 @@ class Dataset:
         Args:
             part: "tune", what settings were chosen on; "search", what an attacker may look at;
                 "evaluate", what its result is measured on.
+
+        Raises:
+            ValueError: the label has less than three test images.
         """
         images, i = self.of(label, test=True), THIRDS.index(part)
-        size = max(1, len(images) // len(THIRDS))
+        if not (size := len(images) // len(THIRDS)):
+            raise ValueError(
+                f"{self.names[label]} has {len(images)} test images: an audit needs three"
+            )
         return images[i * size : (i + 1) * size][:count]
 
     def __str__(self) -> str:

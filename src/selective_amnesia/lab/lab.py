@@ -135,8 +135,8 @@ class Lab:
 
     @cached_property
     def panel(self) -> Panel:
-        """Classifiers of different kinds that vote on what a picture shows; nothing is ever
-        optimised against them."""
+        """Classifiers of different kinds that vote on what a picture shows; nothing ever
+        differentiates through them."""
         return PanelMaker(self).panel()
 
     def surrogate(self, number: int) -> cnn.RefereeCNN:

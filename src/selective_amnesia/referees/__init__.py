@@ -1,4 +1,4 @@
-"""Who says what a picture shows: classifiers that nothing is ever optimised against.
+"""Who says what a picture shows: classifiers that nothing ever differentiates through.
 
 A member of the panel is one file, found by its name. It holds
 

@@ -16,14 +16,15 @@ forget sets are compared within their own.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from ..forgetting import RETRAIN
+from ..errors import LabError
+from ..forgetting import METHODS, RETRAIN
 from ..lab.lab import Lab
 from ..lab.measurements import LABEL
 from ..metrics.distinguish import cross_fitted, epsilon_bound, told_apart, true_positives
@@ -31,7 +32,8 @@ from ..metrics.relearning import area
 from ..models.classifiers import probabilities
 from ..models.cvae import OneHotCVAE, one_hot
 from ..models.elbo import elbo_terms
-from ..storage.files import write_bytes
+from ..storage.files import read_bytes, write_bytes
+from ..sweep.plan import Task, model, original, referees
 from ..training.random import eval_steps
 from .matrix import ForgetSet, run_facts
 
@@ -48,7 +50,8 @@ TIERS = {
     "weights": ("encoder: KL",),
     "original": ("moved weights", "moved images"),
 }
-MODEL = ["dataset", "forget", "label", "kind", "seed"]  # the columns that name a row
+VERSION = 1  # raised when the features change what they measure
+MODEL = ["version", "profile", "dataset", "forget", "label", "kind", "seed"]  # what names a row
 SAMPLES = 100  # of each label
 RELEARN = {"images": (10,), "draws": 2}
 KEPT = {"images": 20}  # of each kept label
@@ -62,12 +65,14 @@ def features(lab: Lab, seed: int, forget: ForgetSet, kind: str) -> list[dict[str
         kind: "original", "retrain", or a method.
     """
     own = lab.variant(seed=seed)
-    original, model = own.cvae(), _model(own, forget, kind)
-    common = _of_the_model(lab, model, original, forget)
+    before, after = own.cvae(), _model(own, forget, kind)
+    common = _of_the_model(lab, after, before, forget)
+    about = {"version": VERSION, "profile": lab.profile.name, "dataset": lab.data.name}
+    about |= {"forget": " ".join(map(str, forget)), "kind": kind, "seed": seed}
     return [
-        {"dataset": lab.data.name, "forget": " ".join(map(str, forget)), "label": label}
-        | {"kind": kind, "seed": seed}
-        | _of_the_label(lab, model, label, forget, seed - lab.seed)
+        about
+        | {"label": label}
+        | _of_the_label(lab, after, label, forget, seed - lab.seed)
         | common
         for label in forget
     ]
@@ -150,32 +155,82 @@ def told(rows: pd.DataFrame, kind: str, against: str = RETRAIN) -> pd.DataFrame:
     return pd.DataFrame(found).T.rename_axis(["access", "feature"])
 
 
-def record_population(
-    lab: Lab, forget: ForgetSet, seeds: Sequence[int], kinds: Sequence[str]
-) -> Path:
-    """Measure the models that the record lacks, and write a row for each into
-    figures/gallery/population.csv, one after the other: stop it whenever you like."""
-    path = lab.store.folder / "figures" / "gallery" / "population.csv"
-    rows = read_population(path)
-    facts = run_facts(lab)
-    made_by = {k: facts[k] for k in ("profile", "device", "torch", "date")}
-    name = " ".join(map(str, forget))
+def tasks(lab: Lab, forget: ForgetSet, seeds: Sequence[int], kinds: Sequence[str]) -> list[Task]:
+    """The tasks that make and measure what `record_population` then reads."""
+    name, judges = lab.data.name, referees(lab.data.name, lab.seed)
+    found = []
     for seed in seeds:
         for kind in (ORIGINAL, RETRAIN, *kinds):
-            there = rows.loc[rows["dataset"].eq(lab.data.name) & rows["forget"].eq(name)]
-            if (there["kind"].eq(kind) & there["seed"].eq(seed)).any():
-                continue
-            new = [row | made_by for row in features(lab, seed, forget, kind)]
-            rows = pd.concat([rows, pd.DataFrame(new)], ignore_index=True)
-            rows = rows.sort_values(MODEL, ignore_index=True)
-            write_bytes(path, rows.to_csv(index=False, float_format="%.6g").encode())
-            print(f"{kind} without {name}, seed {seed}: {len(rows)} rows", flush=True)
+            own = () if kind == ORIGINAL else (model(name, seed, forget, kind),)
+            needs = (original(name, seed), *own, *judges)
+            how = (seed, forget, kind)
+            found.append(Task("features", name, lab.seed, features, how, needs, measures=True))
+    return found
+
+
+def record_population(
+    lab: Lab,
+    forget: ForgetSet,
+    seeds: Sequence[int],
+    kinds: Sequence[str],
+    make: Callable[[list[Task]], object] | None = None,
+) -> Path:
+    """Measure the models that the record lacks, and write a row for each label into
+    figures/gallery/population.csv, one model after the other: stop it whenever you like.
+
+    Args:
+        kinds: methods; originals and controls are always measured.
+        make: makes what the tasks ask for, as a sweep does; by default it is made here.
+
+    Raises:
+        ValueError: there is no such method.
+        LabError: the record is damaged.
+    """
+    for kind in kinds:
+        METHODS[kind]
+    path = lab.store.folder / "figures" / "gallery" / "population.csv"
+    rows, facts = read_population(path), run_facts(lab)
+    name = " ".join(map(str, forget))
+    known = rows[
+        rows["version"].eq(VERSION)
+        & rows["profile"].eq(lab.profile.name)
+        & rows["dataset"].eq(lab.data.name)
+        & rows["forget"].eq(name)
+    ]
+    there = set(zip(known["seed"], known["kind"], strict=True))
+    every = [(seed, kind) for seed in seeds for kind in (ORIGINAL, RETRAIN, *kinds)]
+    missing = [each for each in every if each not in there]
+    if make is not None:
+        make([task for task in tasks(lab, forget, seeds, kinds) if _named(task) in missing])
+    for seed, kind in missing:
+        made_by = {fact: facts[fact] for fact in ("device", "torch", "date")}
+        new = [row | made_by for row in features(lab, seed, forget, kind)]
+        rows = pd.concat([rows, pd.DataFrame(new)], ignore_index=True)
+        rows = rows.sort_values(MODEL, ignore_index=True)
+        write_bytes(path, rows.to_csv(index=False, float_format="%.6g").encode())
+        print(f"{kind}, forgotten {name}, seed {seed}: {len(rows)} rows", flush=True)
     return path
 
 
+def _named(task: Task) -> tuple[int, str]:
+    seed, _, kind = task.arguments
+    return seed, kind
+
+
 def read_population(path: Path) -> pd.DataFrame:
-    """The record's rows; none where there is no record."""
+    """The record's rows; none where there is no record.
+
+    Raises:
+        LabError: it is no such record.
+    """
     columns = [*MODEL, *(name for names in TIERS.values() for name in names)]
-    if not path.exists():
+    if (content := read_bytes(path)) is None:
         return pd.DataFrame({name: [] for name in columns})
-    return pd.read_csv(io.BytesIO(path.read_bytes()), dtype={"forget": str})
+    try:
+        return pd.read_csv(io.BytesIO(content), dtype={"forget": str})[
+            [*columns, "device", "torch", "date"]
+        ]
+    except (KeyError, ValueError) as error:
+        raise LabError(
+            f"{path} is no record of populations ({error}): move it away, or restore it"
+        ) from error

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from selective_amnesia import figures
 from selective_amnesia.errors import LabError
 from selective_amnesia.metrics.description import erasure
 from selective_amnesia.reports.matrix import compared
@@ -124,16 +125,20 @@ def population(record: Path) -> str:
     """What tells amnesiacs from controls, and originals from them, as Markdown; and the mean
     erasure in true nats of each label."""
     rows = read_population(record)
-    frames, together = [], []
-    for kind in ("selective_amnesia", ORIGINAL):
-        found, words = told(rows, kind), f"{kind.replace('_', ' ')}: "
-        auc = [f"{auc:.2f} ({low:.2f} to {high:.2f})" for auc, low, high, *_ in found.to_numpy()]
-        frames.append(pd.Series(auc, found.index, name=f"{words}AUC"))
+    frames, together, drawn = [], [], {}
+    for kind, words in (("selective_amnesia", "amnesiac"), (ORIGINAL, "original")):
+        found = told(rows, kind)
+        aucs = found[["auc", "low", "high"]].apply(tuple, axis=1)
+        drawn[words] = aucs.to_dict()
+        text = aucs.map(lambda each: "{:.2f} ({:.2f} to {:.2f})".format(*each))
+        frames.append(text.rename(f"{words}s against controls"))
         whole = found.xs("all together", level="feature")
         whole = whole[["true positives", "epsilon", "equivalence"]]
-        together.append(whole.map("{:.2f}".format).add_prefix(words))
+        together.append(whole.map("{:.2f}".format).add_prefix(f"{words}s: "))
     table = pd.concat(frames, axis=1).reset_index()
     tiers = pd.concat(together, axis=1)
+    picture = record.with_name("never_saw.png")
+    write_bytes(picture, figures.render(figures.tells(drawn))[1])
     nats = rows.pivot_table(index="label", columns="kind", values=["nats", "kept nats"])
     each = nats["nats"].rename(columns=lambda kind: f"{kind.replace('_', ' ')}, nats")
     each["erasure"] = erasure(*(nats["nats", k].to_numpy() for k in KINDS))

@@ -116,6 +116,9 @@ FIGURES = {
     "probability_matrix": lambda: figures.probability_matrix(
         {"original": [[0.9], [0.8]], "amnesiac, robust": [[0.1, 0.3], [0.0]]}, ["0", "1"], "title"
     ),
+    "tells": lambda: figures.tells(
+        by(("amnesiac", "original"), by((("samples", "ink"), ("decoder", "nats")), (0.6, 0.4, 0.8)))
+    ),
     "leaderboard": lambda: figures.leaderboard(by(METHODS, MEASURES), "{0}"),
     "leaderboard_sets": lambda: figures.leaderboard_sets(by(METHODS, by(("0", "3 8"), MEASURES))),
     "attack_margin": lambda: figures.attack_margin({"step": STEPS, "margin": 20.0 - STEPS}),

@@ -10,7 +10,7 @@ from .attacks import (
     dumbbells,
     landscapes,
 )
-from .audit import description_lengths, probability_matrix, relearning_curves
+from .audit import description_lengths, probability_matrix, relearning_curves, tells
 from .fisher import (
     fisher_convergence,
     fisher_layers,
@@ -65,5 +65,6 @@ __all__ = [
     "relearning_curves",
     "render",
     "sequence_curve",
+    "tells",
     "unlearning_schematic",
 ]

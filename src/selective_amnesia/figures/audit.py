@@ -92,6 +92,48 @@ def relearning_curves(
 
 
 @styled
+def tells(
+    found: Mapping[str, Mapping[tuple[str, str], tuple[float, float, float]]], margin: float = 0.2
+) -> Figure:
+    """How well each feature tells models of a kind from controls: AUCs with their intervals. The
+    grey band is what counts as no difference.
+
+    Args:
+        found: kind, as "amnesiac" -> (access, feature) -> AUC, low, high; the same features for
+            each kind, those of one access side by side.
+    """
+    names = list(next(iter(found.values())))
+    figure, panes = axes(1, 1, 1.0 + 0.3 * len(names))
+    ax = panes[0, 0]
+    ax.axvspan(0.5 - margin, 0.5 + margin, color=FAINT, alpha=0.3, linewidth=0)
+    ax.axvline(0.5, color=INK, linewidth=1)
+    for k, (kind, each) in enumerate(found.items()):
+        style = style_of(kind)
+        value, low, high = np.array([each[name] for name in names]).T
+        ax.errorbar(
+            value,
+            np.arange(len(names)) + 0.3 * (k - (len(found) - 1) / 2),
+            xerr=[value - low, high - value],
+            color=style["color"],
+            fmt=style["marker"],
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=f"{kind}s against controls",
+        )
+    ax.set_yticks(range(len(names)), [feature for _, feature in names])
+    for k, (access, _) in enumerate(names):
+        if k == 0 or names[k - 1][0] != access:
+            ax.axhline(k - 0.5, color=FAINT, linewidth=0.8)
+            ax.text(1.03, k, access, va="center", fontweight="bold", fontsize=8.5)
+    ax.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5))
+    ax.set_xlabel("AUC: 0 or 1 tells every pair apart, one half is a coin")
+    ax.grid(axis="y", visible=False)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=len(found), fontsize=9)
+    return figure
+
+
+@styled
 def probability_matrix(
     rows: Mapping[str, Sequence[Sequence[float]]], columns: Sequence[str], title: str = ""
 ) -> Figure:

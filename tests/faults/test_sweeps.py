@@ -287,7 +287,7 @@ def test_a_host_is_cut_off_in_the_middle_and_comes_back(
     machines.scheduler(*inside[0], host="10.77.0.1")
     machines.node(*inside[1], more="--no-nanny")
     machines.node(*inside[2], *loop, more="--no-nanny")
-    sweep = machines.sweep(f"--seeds 4 --scheduler-file {machines.file}", *inside[0])
+    sweep = machines.sweep(f"--seeds 16 --scheduler-file {machines.file}", *inside[0])
 
     def there() -> set[int]:
         return {pid for _, pid in machines.noted("begun")}

@@ -202,12 +202,14 @@ class RelearningConfig(Config):
 class VisualisationConfig(Config):
     """How finely paths and encodings are looked at.
 
-    Radii are means over `codes` paths of `path_steps` steps. UMAP takes `neighbours` into account,
-    t-SNE `tsne` images, the purity `purity_neighbours`, the silhouette `silhouette` images.
+    Radii are means over `codes` paths of `path_steps` steps. UMAP shows `umap` images and takes
+    `neighbours` into account, t-SNE shows `tsne` images, the purity takes `purity_neighbours`, the
+    silhouette `silhouette` images.
     """
 
     codes: int = 16
     path_steps: int = 20
+    umap: int = 3000
     neighbours: int = 15
     tsne: int = 1000
     purity_neighbours: int = 10

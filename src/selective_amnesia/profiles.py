@@ -58,7 +58,7 @@ SMOKE = Profile(
     description=DescriptionConfig(steps=20, images=10),
     relearning=RelearningConfig(steps=8, draws=2, samples=20, evaluations=4),
     evaluation=EvaluationConfig(samples=50),
-    visualisation=VisualisationConfig(codes=4, path_steps=8, tsne=60, silhouette=200),
+    visualisation=VisualisationConfig(codes=4, path_steps=8, umap=200, tsne=60, silhouette=200),
 )
 
 FAST = Profile(
@@ -83,7 +83,7 @@ FAST = Profile(
     ablation_steps=300,
     sequence=_forget(300, 4e-3, warmup=30, decay=0.6, betas=(0.9, 0.99), bfloat16=True, frames=2),
     sequence_fisher=FisherConfig(samples=10_000),
-    sequence_rounds=9,
+    sequence_rounds=5,
     attack=AttackConfig(steps=250),
     description=DescriptionConfig(steps=200),
     relearning=RelearningConfig(steps=150),

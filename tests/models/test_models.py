@@ -1,9 +1,12 @@
+import pytest
 import torch
+from torch import nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from selective_amnesia.models.classifiers import Judge, probabilities, side_of
+from selective_amnesia.models.classifiers import Judge, frozen, probabilities, side_of
 from selective_amnesia.models.cvae import OneHotCVAE, decode_grid, one_hot, parameter_count
 from selective_amnesia.models.elbo import elbo_terms, nats_for
+from selective_amnesia.referees.cnn import RefereeCNN
 
 
 def test_the_cvae_has_the_papers_shapes():
@@ -42,6 +45,30 @@ def test_the_judge_classifies_images():
     assert p.shape == (2, 3, 10)
     torch.testing.assert_close(p[0], judge(x[0]).softmax(-1).detach())
     assert side_of(x) == 28
+
+
+@pytest.mark.parametrize("kind", [Judge, RefereeCNN])
+def test_a_frozen_classifier_says_the_same_and_the_other_is_left_alone(kind):
+    torch.manual_seed(0)
+    network = kind()
+    network.train()(torch.rand(64, 784))
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):  # of factors of both signs
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
+    network.eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    quick, x = frozen(network), torch.rand(5, 784, requires_grad=True)
+    wanted, got = network(x), quick(x)
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+    ours, theirs = (torch.autograd.grad(y.square().mean(), x)[0] for y in (got, wanted))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    assert all(p.requires_grad for p in network.parameters())
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(1)
+    assert torch.equal(quick(x), got)
 
 
 def test_the_elbo_is_that_of_torch_distributions(small_cvae):

@@ -24,9 +24,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..metrics.recognition import Embedding, spread
-from ..models.classifiers import Judge
+from ..models.classifiers import Judge, frozen
 from ..models.cvae import Decoder
-from ..models.frozen import FrozenJudge, fused
 from ..training.random import seeded
 
 
@@ -35,8 +34,8 @@ class Target:
     """What the attacker knows of the label: the judge's mean features of real training images."""
 
     label: int
-    shallow: Tensor  # (24, 24, 10), channels last
-    deep: Tensor  # (8, 8, 20)
+    shallow: Tensor  # (10, 24, 24)
+    deep: Tensor  # (20, 8, 8)
 
 
 class AttackTask:
@@ -66,8 +65,8 @@ class AttackTask:
     ) -> None:
         self.model, self.label, self.real, self.embedding = model, label, real, embedding
         self.settings, self.seed, self.device = settings, seed, real.device
-        self.judge = FrozenJudge(judge)
-        self.surrogates = [fused(classifier) for classifier in surrogates]
+        self.judge = frozen(judge)
+        self.surrogates = [frozen(classifier) for classifier in surrogates]
 
     @cached_property
     def target(self) -> Target:

@@ -20,12 +20,12 @@ from ..models.classifiers import side_of
 
 
 def shape(deep: Tensor, mean: Tensor) -> Tensor:
-    """1 - cosine between deep features (..., H, W, C) and the label's mean (H, W, C): (...)."""
+    """1 - cosine between deep features (..., C, H, W) and the label's mean (C, H, W): (...)."""
     return 1 - F.cosine_similarity(deep.flatten(-3), mean.flatten(), dim=-1)
 
 
 def edge(shallow: Tensor, mean: Tensor) -> Tensor:
-    """Mean squared distance of shallow features (..., H, W, C) from the mean (H, W, C): (...)."""
+    """Mean squared distance of shallow features (..., C, H, W) from the mean (C, H, W): (...)."""
     apart = F.mse_loss(shallow, mean.expand_as(shallow), reduction="none")
     return apart.mean((-3, -2, -1))
 

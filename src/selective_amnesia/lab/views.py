@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,31 +38,38 @@ class LatentViews:
     def projection(
         self, method: str, models: Mapping[str, OneHotCVAE], *, blind: bool = False
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """The models' encodings of the test images on one page, (N, 2) each, by "umap" (all images)
-        or "tsne" (some: `encodings.subsample`). Slow, so it is kept.
+        """The models' encodings of some test images (`drawn`) on one page, (N, 2) each, by "umap"
+        or "tsne". Slow, so it is kept.
 
         Raises:
             ValueError: the method does not exist.
         """
-        config = self.config
-        how: dict[str, tuple[Callable[..., Any], int]] = {
-            "umap": (projections.umap, config.neighbours),
-            "tsne": (projections.tsne, config.tsne),
+        how: dict[str, Callable[..., Any]] = {
+            "umap": partial(projections.umap, neighbours=self.config.neighbours),
+            "tsne": projections.tsne,
         }
         if method not in how:
             raise ValueError(f"method {method!r} is unknown: use one of {', '.join(how)}")
-        project, setting = how[method]
 
         def make() -> Tensors:
-            codes = {name: self.encodings(model, blind=blind) for name, model in models.items()}
-            pages = project(codes, setting, self.lab.seed)
+            rows = self.drawn(method)
+            codes = {
+                name: self.encodings(model, blind=blind)[rows] for name, model in models.items()
+            }
+            pages = how[method](codes, self.lab.seed)
             return {name: torch.from_numpy(page) for name, page in pages.items()}
 
-        shaped_by = config.shaping()
+        shaped_by = self.config.shaping()
         shaped_by |= {name: identify(m, self.lab.device).key for name, m in models.items()}
         view = "blind" if blind else "labelled"
         kept = self.maker.measured(f"{method}-{view}", projections.VERSION, shaped_by, make)
         return {name: kept[name].numpy() for name in models}
+
+    def drawn(self, method: str) -> Tensor:
+        """Which test images a projection shows: their rows (N,)."""
+        count = {"umap": self.config.umap, "tsne": self.config.tsne}[method]
+        rows = projections.subsample(len(self.lab.data.test_labels), count, self.lab.seed)
+        return torch.from_numpy(rows).to(self.lab.device)
 
     def geometry(self, codes: Tensor) -> dict[str, Tensor]:
         """Purity and silhouette of encodings of the test images, one value an image."""

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ..models.cvae import OneHotCVAE, one_hot
 
-VERSION = 1
+VERSION = 2
 
 Points = dict[str, npt.NDArray[Any]]
 
@@ -47,7 +47,7 @@ def pca(codes: Mapping[str, Tensor]) -> Points:
     return {name: projection.transform(z) for name, z in arrays.items()}
 
 
-def umap(codes: Mapping[str, Tensor], neighbours: int, seed: int) -> Points:
+def umap(codes: Mapping[str, Tensor], seed: int, neighbours: int) -> Points:
     """A UMAP (McInnes et al., arXiv:1802.03426) of the first set of codes (N, D), to which the
     others are added: (N, 2) each.
 
@@ -78,21 +78,17 @@ def umap(codes: Mapping[str, Tensor], neighbours: int, seed: int) -> Points:
     return points
 
 
-def tsne(codes: Mapping[str, Tensor], count: int, seed: int) -> Points:
-    """A t-SNE (van der Maaten & Hinton 2008) of the same `count` images from every set of codes
-    (N, D), jointly.
+def tsne(codes: Mapping[str, Tensor], seed: int) -> Points:
+    """A t-SNE (van der Maaten & Hinton 2008) of the same images from every set of codes (N, D),
+    jointly: (N, 2) each.
 
     t-SNE places points and learns no map that could be applied to others. Embedded together, the
     sets share one page: an image whose two codes agree is drawn twice in one place.
-
-    Returns:
-        (count, 2) for each set, the images that `subsample` chooses.
     """
     from sklearn.manifold import TSNE
 
     arrays = _arrays(codes)
-    rows = subsample(len(next(iter(arrays.values()))), count, seed)
-    joint = np.concatenate([z[rows] for z in arrays.values()])
+    joint = np.concatenate(list(arrays.values()))
     steps = 1000  # the default, which scikit-learn before 1.7 only fills in when it runs
     perplexity = min(30, len(joint) / 4)
     method = TSNE(init="pca", random_state=seed, perplexity=perplexity, max_iter=steps, verbose=2)

@@ -32,8 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.fetch import Source, arrays_only, fetch, pypi, url, verify
-from ..models.classifiers import Judge, as_squares
-from ..models.frozen import Banded, Whole, pooled
+from ..models.classifiers import Judge, as_squares, frozen
 from ..storage.stage import Tensors
 
 LAYERS = (0, 3, 6, 8, 10)  # AlexNet's convolutions, by their place in torchvision's `features`
@@ -47,48 +46,32 @@ class Perceptual(nn.Module):
     """
 
     name = "LPIPS"
-    black: Tensor
 
-    @torch.no_grad()
     def __init__(self, convolutions: Tensors) -> None:
         super().__init__()
         import lpips
 
         with warnings.catch_warnings():  # of torchvision, about how lpips asks for AlexNet
             warnings.simplefilter("ignore")
-            metric = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
-        (first, bias), second, third, fourth, fifth = (
-            (convolutions[f"{layer}.weight"], convolutions[f"{layer}.bias"]) for layer in LAYERS
+            lpips_of = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+        lpips_of.net.load_state_dict(
+            {
+                f"slice{k}.{layer}.{part}": convolutions[f"{layer}.{part}"]
+                for k, layer in enumerate(LAYERS, start=1)
+                for part in ("weight", "bias")
+            }
         )
-        # a grey image is one channel for three; what AlexNet makes of a black one is added
-        grey = (first * (2 / metric.scaling_layer.scale)).sum(1, keepdim=True)
-        self.first = Banded(grey, None, block=7, stride=4)
-        black = metric.scaling_layer(torch.full((1, 3, 32, 32), -1.0))
-        black = F.conv2d(black, first, bias, stride=4, padding=2).permute(0, 2, 3, 1)
-        self.register_buffer("black", black)
-        self.second = Whole(*second, side=3)
-        self.third, self.fourth, self.fifth = (
-            Whole(*layer, side=1) for layer in (third, fourth, fifth)
-        )
-        for k, linear in enumerate(metric.lins):
-            weight = linear.model[-1].weight.flatten().clamp(min=0).sqrt()
-            self.register_buffer(f"weight{k}", weight)
+        self.lpips = frozen(lpips_of)
 
     def embed(self, x: Tensor) -> Tensor:
         """Images (N, P) in [0, 1] to vectors (N, E) whose squared distances are LPIPS."""
-        # two pixels of frame, and the two that AlexNet pads with
-        framed = F.pad(as_squares(x).permute(0, 2, 3, 1), (0, 0, 4, 4, 4, 4))
-        h = F.relu(self.first(framed) + self.black)
-        seen = [h]
-        for layer in (self.second, self.third, self.fourth, self.fifth):
-            if min(h.shape[1:3]) > 1:
-                h = pooled(h, 3)
-            h = F.relu(layer(h))
-            seen.append(h)
+        framed = F.pad(as_squares(x), (2, 2, 2, 2)).expand(-1, 3, -1, -1)
+        seen = self.lpips.net(self.lpips.scaling_layer(2 * framed - 1))
         parts = []
-        for k, features in enumerate(seen):
-            unit = features / (features.square().sum(-1, keepdim=True) + 1e-20).sqrt()
-            share = self.get_buffer(f"weight{k}") / features[0, ..., 0].numel() ** 0.5
+        for features, linear in zip(seen, self.lpips.lins, strict=True):
+            weight = linear.model[-1].weight.clamp(min=0).sqrt()
+            share = weight / features[0, 0].numel() ** 0.5
+            unit = features / (features.square().sum(1, keepdim=True) + 1e-20).sqrt()
             parts.append((unit * share).flatten(1))
         return torch.cat(parts, 1)
 

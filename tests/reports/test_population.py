@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from selective_amnesia.errors import LabError
-from selective_amnesia.metrics.likelihood import Settings
 from selective_amnesia.reports.population import (
     ORIGINAL,
     TIERS,
@@ -13,15 +12,10 @@ from selective_amnesia.reports.population import (
     told,
 )
 
-BRIEF = {"images": 6, "samples": 16, "steps": 3, "polish": 3}
-
 
 @pytest.fixture(scope="module")
 def record(lab):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in BRIEF.items():  # dataclasses keep their defaults in __init__
-            patch.setitem(Settings.__init__.__kwdefaults__, name, value)
-        yield record_population(lab, (0,), [0], ["selective_amnesia"])
+    return record_population(lab, (0,), [0], ["selective_amnesia"])
 
 
 def test_a_row_is_a_model_and_what_is_there_is_not_measured_again(lab, record, monkeypatch):

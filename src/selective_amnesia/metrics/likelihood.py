@@ -25,14 +25,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import DescriptionConfig
+from ..config import LikelihoodConfig
 from ..models.cvae import Decoder
 from ..training.random import seeded
 from .description import finalists
@@ -40,31 +39,13 @@ from .task import MetricTask
 
 NAME = "negative log likelihood (nats)"
 VERSION = 1
+Settings = LikelihoodConfig
 DEGREES, WIDER = 10, 1.1  # the proposal's: heavy tails keep single weights from ruling
 EVENLY = 0.2  # of its share, over all codes found: the formula is no more than a guess
 NEWTON = 15  # steps to the best code
 FINALISTS = 3  # conditions with the least energy, of which the one with the fewest nats goes on
 ROUNDS, REFINED = 2, 10  # new samples, and steps of L-BFGS on their nats
 DRAWN = 16  # samples an image at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(DescriptionConfig):
-    """The condition is sought on `images` images and measured on as many others, with `samples`
-    samples each around the best codes from `codes` starts."""
-
-    steps: int = 60
-    images: int = 100
-    more_starts: int = 10
-    polish: int = 100
-    samples: int = 500
-    codes: int = 4
-    pixels: str = "binary"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pixels not in PIXELS:
-            raise ValueError(f"pixels is {self.pixels!r}: use one of {', '.join(PIXELS)}")
 
 
 class Likelihood(NamedTuple):
@@ -88,7 +69,7 @@ def measure(task: MetricTask) -> Tensor:
         return torch.stack(log_likelihood(task.model, x, c, how)).cpu()
 
 
-def rows(values: Tensor, settings: Settings) -> dict[str, float]:
+def rows(values: Tensor, settings: LikelihoodConfig) -> dict[str, float]:
     """Mean nats, what a quarter of the samples gives, and the median effective share."""
     nats, quarter, effective = values
     return {
@@ -104,10 +85,10 @@ def as_pixels(images: Tensor, pixels: str) -> Tensor:
 
 
 def strongest_condition(
-    model: Decoder, images: Tensor, settings: Settings, progress: str = ""
+    model: Decoder, images: Tensor, settings: LikelihoodConfig, progress: str = ""
 ) -> Tensor:
     """The condition (C,) that serves images (N, P) best."""
-    family, found = PIXELS[settings.pixels], []
+    family, found = FAMILIES[settings.pixels], []
     for _, c, z in finalists(model, images, settings, FINALISTS, progress=progress):
         proposal = _proposal(model, images, c, z[None], family)
         with torch.no_grad():
@@ -120,11 +101,13 @@ def strongest_condition(
     return c
 
 
-def log_likelihood(model: Decoder, images: Tensor, c: Tensor, settings: Settings) -> Likelihood:
+def log_likelihood(
+    model: Decoder, images: Tensor, c: Tensor, settings: LikelihoodConfig
+) -> Likelihood:
     """-log p(x | c) of images (N, P) under one condition (C,)."""
     starts = torch.randn(settings.codes, len(images), model.z_dim, device=images.device)
     starts[0] = 0
-    family = PIXELS[settings.pixels]
+    family = FAMILIES[settings.pixels]
     proposal = _proposal(model, images, c, starts, family)
     parts = [min(DRAWN, settings.samples - i) for i in range(0, settings.samples, DRAWN)]
     with torch.no_grad():
@@ -186,7 +169,7 @@ def _continuous_variance(logits: Tensor) -> Tensor:
 
 
 _BERNOULLI = Pixels(F.softplus, lambda logits: logits.sigmoid() * (-logits).sigmoid())
-PIXELS = {
+FAMILIES = {
     "binary": _BERNOULLI,
     "grey": _BERNOULLI,
     "continuous": Pixels(_continuous_partition, _continuous_variance),

@@ -21,9 +21,10 @@ from selective_amnesia.errors import LabError
 from selective_amnesia.metrics.description import erasure
 from selective_amnesia.reports.matrix import compared
 from selective_amnesia.reports.panel import EYES
-from selective_amnesia.reports.population import ORIGINAL, read_population, told
+from selective_amnesia.reports.population import ORIGINAL, read_population
 from selective_amnesia.reports.record import read_record
 from selective_amnesia.reports.tables import board, over_labels_board, sets_board
+from selective_amnesia.reports.told import told
 from selective_amnesia.storage.files import write_bytes
 
 KINDS = ("selective_amnesia", ORIGINAL, "retrain")
@@ -200,7 +201,8 @@ def main() -> int:
         between_marks(docs / page, name, write(gallery / f"{name}.json"))
     between_marks(docs / "attacks.md", "others", matrix(gallery / "matrix_others.json"))
     between_marks(docs / "attacks.md", "eyes", eyes(EYES))
-    between_marks(docs / "never_saw.md", "population", population(gallery / "population.csv"))
+    if (record := gallery / "population.csv").is_file():
+        between_marks(docs / "never_saw.md", "population", population(record))
     return 0
 
 

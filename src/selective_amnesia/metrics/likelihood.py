@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import DescriptionConfig
+from ..config import Config, DescriptionConfig
 from ..models.cvae import Decoder
 from ..training.random import seeded
 from .description import finalists
@@ -49,14 +49,9 @@ DRAWN = 16  # samples an image at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DescriptionConfig):
-    """The condition is sought on `images` images and measured on as many others, with `samples`
-    samples each around the best codes from `codes` starts."""
+class Weighting(Config):
+    """The integral: `samples` an image around the best codes from `codes` starts."""
 
-    steps: int = 60
-    images: int = 100
-    more_starts: int = 10
-    polish: int = 100
     samples: int = 500
     codes: int = 4
     pixels: str = "binary"
@@ -65,6 +60,16 @@ class Settings(DescriptionConfig):
         super().__post_init__()
         if self.pixels not in PIXELS:
             raise ValueError(f"pixels is {self.pixels!r}: use one of {', '.join(PIXELS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Weighting, DescriptionConfig):
+    """The condition is sought on `images` images and measured on as many others."""
+
+    steps: int = 60
+    images: int = 100
+    more_starts: int = 10
+    polish: int = 100
 
 
 class Likelihood(NamedTuple):
@@ -120,8 +125,8 @@ def strongest_condition(
     return c
 
 
-def log_likelihood(model: Decoder, images: Tensor, c: Tensor, settings: Settings) -> Likelihood:
-    """-log p(x | c) of images (N, P) under one condition (C,)."""
+def log_likelihood(model: Decoder, images: Tensor, c: Tensor, settings: Weighting) -> Likelihood:
+    """-log p(x | c) of images (N, P) under one condition (C,), or each under its own (N, C)."""
     starts = torch.randn(settings.codes, len(images), model.z_dim, device=images.device)
     starts[0] = 0
     family = PIXELS[settings.pixels]
@@ -194,8 +199,9 @@ PIXELS = {
 
 
 def _joint(model: Decoder, x: Tensor, z: Tensor, c: Tensor, family: Pixels) -> Tensor:
-    """-log p(x | z, c) - log N(z; 0, I) for images (N, P), codes (S, N, D), a condition: (S, N)."""
-    conditions = c.expand(z.shape[0] * z.shape[1], -1)
+    """-log p(x | z, c) - log N(z; 0, I) for images (N, P), codes (S, N, D), a condition (C,) or one
+    for each image (N, C): (S, N)."""
+    conditions = c.expand(*z.shape[:2], -1).flatten(0, 1)
     logits = model.decode_logits(z.flatten(0, 1), conditions).unflatten(0, z.shape[:2])
     bits: Tensor = (family.log_partition(logits) - x * logits).sum(-1)
     return bits + (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi)) / 2
@@ -237,6 +243,7 @@ def _proposal(model: Decoder, x: Tensor, c: Tensor, starts: Tensor, family: Pixe
     (M, N, D); most of the share goes to those with the most mass by Laplace's formula."""
     m = len(starts)
     z, images = starts.flatten(0, 1), x.repeat(m, 1)
+    c = c.repeat(m, 1) if c.ndim == 2 else c
     energy = _joint(model, images, z[None], c, family)[0]
     damping = torch.ones_like(energy)
     for _ in range(NEWTON):

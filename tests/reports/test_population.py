@@ -10,6 +10,7 @@ from selective_amnesia import Diverged, Lab
 from selective_amnesia.attacks import ATTACKS
 from selective_amnesia.errors import LabError
 from selective_amnesia.metrics import METRICS
+from selective_amnesia.metrics.likelihood import Settings
 from selective_amnesia.models.classifiers import probabilities
 from selective_amnesia.reports import features as module
 from selective_amnesia.reports.features import (
@@ -34,7 +35,8 @@ BRIEF = {"images": 6, "samples": 16, "more_starts": 1, "polish": 3}
 @pytest.fixture(scope="module", autouse=True)
 def brief():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "NATS", BRIEF)
+        for name, value in BRIEF.items():  # dataclasses keep their defaults in __init__
+            patch.setitem(Settings.__init__.__kwdefaults__, name, value)
         patch.setattr(module, "SAMPLES", 10)
         patch.setattr(module, "ENCODED", 20)
         yield
@@ -69,10 +71,10 @@ def test_every_attack_and_metric_is_among_the_features(seen):
 def test_features_are_means_of_what_the_lab_measures(lab, seen):
     brief, amnesiac = measures(lab), lab.amnesiac({0})
     found = seen["amnesiac"]
-    nats = brief.measure.metric(amnesiac, 0, "likelihood", **BRIEF)[0]
+    nats = brief.measure.metric(amnesiac, 0, "likelihood")[0]
     assert found["decoder: nats"] == pytest.approx(float(nats.mean()))
     assert found["error of nats"] == pytest.approx(float(nats.std()) / len(nats) ** 0.5)
-    before = brief.measure.metric(lab.cvae(), 0, "likelihood", {0}, **BRIEF)[0]
+    before = brief.measure.metric(lab.cvae(), 0, "likelihood", {0})[0]
     spread = float((nats - before).std()) / len(nats) ** 0.5
     assert found["error of nats moved"] == pytest.approx(spread, rel=1e-4)
     attacked = brief.measure.verdict(amnesiac, 0, "robust")

@@ -3,7 +3,7 @@
     -log p(x | e_label), by importance weighting (`likelihood`),
 
 for real test images of each kept label under that label itself. What a model needs beyond its
-original is the *cost* of its forgetting. Few samples do: what they lack is lacking in every model.
+original is the *cost* of its forgetting.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ class Settings(Weighting):
     """`images` of each kept label, of the third that is evaluated."""
 
     images: int = 30
-    samples: int = 100
-    codes: int = 2
 
 
 def measure(task: MetricTask) -> Tensor:

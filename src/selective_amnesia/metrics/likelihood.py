@@ -52,8 +52,8 @@ DRAWN = 16  # samples an image at once
 class Weighting(Config):
     """The integral: `samples` an image around the best codes from `codes` starts."""
 
-    samples: int = 500
-    codes: int = 4
+    samples: int = 100
+    codes: int = 2
     pixels: str = "binary"
 
     def __post_init__(self) -> None:
@@ -68,8 +68,8 @@ class Settings(Weighting, DescriptionConfig):
 
     steps: int = 60
     images: int = 100
-    more_starts: int = 10
-    polish: int = 100
+    more_starts: int = 5
+    polish: int = 50
 
 
 class Likelihood(NamedTuple):

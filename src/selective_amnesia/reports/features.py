@@ -33,7 +33,6 @@ from ..training.random import eval_steps
 
 ACCESS = ("samples", "decoder", "weights", "original")
 NAMED = ("likelihood", "kept", "relearning")  # metrics whose features have names of their own
-NATS = {"images": 100, "samples": 100, "codes": 2, "more_starts": 5, "polish": 50}
 SAMPLES = 100  # of each kept label
 ENCODED = 300  # images of each label
 QUERIES = (1, 10, 100, 1000)  # images that are asked for under the label
@@ -133,7 +132,7 @@ def _by_gradient(
 ) -> dict[str, Tensor]:
     measure, relearning = lab.measure, lab.profile.relearning
     found = {
-        "nats": measure.metric(model, label, "likelihood", forget, **NATS)[0].mean(),
+        "nats": measure.metric(model, label, "likelihood", forget)[0].mean(),
         "kept nats": measure.metric(model, label, "kept", forget).mean(),
     }
     for name, title in ATTACKS.titles().items():
@@ -196,7 +195,7 @@ def _errors(
     original's."""
     now, then = (
         {
-            "nats": lab.measure.metric(m, label, "likelihood", forget, **NATS)[0],
+            "nats": lab.measure.metric(m, label, "likelihood", forget)[0],
             "kept nats": lab.measure.metric(m, label, "kept", forget).flatten(),
         }
         for m in (model, original)

@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
             forget = forget_set(options.forget or "0", lab.data.classes)
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
             kinds = options.methods or list(METHODS)
+            lab = lab.variant(seed=options.judges)
             path = record_population(lab, forget, seeds, kinds, _maker(lab, options))
             print(f"{said(lab, forget, path)}\n\nwritten to {path}")
         else:
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "population":
             command.add_argument("--seeds", type=int, default=8, help="models of each kind")
             command.add_argument("--methods", nargs="*", help="all by default")
+            command.add_argument("--judges", type=int, default=0, help="seed of judge and panel")
         if name in ("matrix", "population"):
             _add_where(command)
     _add_sweep(

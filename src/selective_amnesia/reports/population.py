@@ -48,9 +48,9 @@ def measured(lab: Lab, seed: int, forget: ForgetSet, kind: str) -> list[dict[str
         before, after = own.cvae(), _model(own, forget, kind)
     except Diverged as error:
         return [row | {"failed": str(error)} for row in rows]
-    draw, seconds = seed - lab.seed, {"seconds": after.facts["seconds"]}
+    seconds = {"seconds": after.facts["seconds"]}
     return [
-        row | seconds | features(judges, after, label, forget, before, draw)
+        row | seconds | features(judges, after, label, forget, before, draw=seed)
         for row, label in zip(rows, forget, strict=True)
     ]
 

@@ -5,12 +5,13 @@ SEED         ?= 0
 DATASET      ?= mnist
 FORGET       ?=
 SEEDS        ?= 8
+METHODS      ?= selective_amnesia calibrated_amnesia
 WORKERS      ?=
 BIN          := .venv/bin
 COLAB        := .venv-colab
 AT            = $(if $(WORKERS),--workers "$$WORKERS")
 
-export PROFILE SEED SEEDS DATASET FORGET WORKERS
+export PROFILE SEED SEEDS METHODS DATASET FORGET WORKERS
 
 .PHONY: run page site linkcheck sweep matrix panel leaderboard population export test test-colab faults notebooks bench bench-gpu lint audit-deps clean
 
@@ -38,12 +39,12 @@ matrix: .venv/installed   ## every label attacked beside controls, over seeds; r
 panel: .venv/installed    ## the panel tested: known images, eyes, attacks on its members
 	$(BIN)/python -m selective_amnesia panel --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET"
 
-leaderboard: .venv/installed ## every forgetting method beside the controls, into docs/; resumable
-	$(BIN)/python -m selective_amnesia leaderboard --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" $(AT)
+leaderboard: .venv/installed ## every forgetting method told from controls, into docs/; resumable
+	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" --seeds "$$SEEDS" $(AT)
 	$(BIN)/python scripts/tables.py
 
-population: .venv/installed ## what tells amnesiacs from controls, a row a model; resumable
-	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" --seeds "$$SEEDS" $(AT)
+population: .venv/installed ## the same with the models of METHODS alone
+	$(BIN)/python -m selective_amnesia population --profile "$$PROFILE" --seed "$$SEED" --dataset "$$DATASET" --forget "$$FORGET" --seeds "$$SEEDS" --methods $$METHODS $(AT)
 	$(BIN)/python scripts/tables.py
 
 sweep: .venv/installed    ## the models of many seeds at once, on WORKERS processes (docs/sweeps.md)

@@ -26,7 +26,7 @@ from selective_amnesia.forgetting.fisher import (
     squared_gradients,
 )
 from selective_amnesia.metrics import recognition
-from selective_amnesia.metrics.description import erasure
+from selective_amnesia.metrics.erasure import erasure
 from selective_amnesia.metrics.perceptual import JudgeFeatures
 from selective_amnesia.models.classifiers import probabilities
 from selective_amnesia.models.cvae import OneHotCVAE
@@ -216,7 +216,7 @@ def _forgotten(lab: Lab, model: OneHotCVAE) -> dict[str, float]:
     """What there is to say of an amnesiac of label 0."""
     scores, before = _scores(lab, model), lab.measure.scores(lab.cvae())
     models = model, lab.cvae(), lab.control({0})
-    nats = (float(lab.measure.metric(each, 0, "description").mean()) for each in models)
+    nats = (float(lab.measure.metric(each, 0, "likelihood")[0].mean()) for each in models)
     return {
         "judge's P(0)": float(scores.judge[0].mean()),
         "judge's entropy (nats)": float(scores.judge_entropy[0].mean()),

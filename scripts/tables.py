@@ -3,7 +3,7 @@
     python scripts/tables.py
 
 `make leaderboard`, `make matrix` and `make panel` make the records; each table stands between two
-comments, "NAME: begin" and "NAME: end".
+comments, "NAME: begin" and "NAME: end". The leaderboard's pictures are drawn beside its record.
 """
 
 from __future__ import annotations
@@ -18,33 +18,43 @@ import pandas as pd
 
 from selective_amnesia import figures
 from selective_amnesia.errors import LabError
-from selective_amnesia.metrics.description import erasure
+from selective_amnesia.forgetting import RETRAIN, title
+from selective_amnesia.reports.leaderboard import leaderboard as standings
 from selective_amnesia.reports.matrix import compared
 from selective_amnesia.reports.panel import EYES
-from selective_amnesia.reports.population import ORIGINAL, read_population, told
-from selective_amnesia.reports.record import read_record
-from selective_amnesia.reports.tables import board, over_labels_board, sets_board
+from selective_amnesia.reports.population import ORIGINAL, RECORD, read_population
+from selective_amnesia.reports.tables import (
+    board,
+    columns,
+    features_board,
+    interval,
+    queries_board,
+    sets_board,
+    tiers_board,
+)
+from selective_amnesia.reports.told import LEAST, SPLITS, by_queries, floor, told
 from selective_amnesia.storage.files import write_bytes
 
-KINDS = ("selective_amnesia", ORIGINAL, "retrain")
+SHOWN = ("selective_amnesia", "calibrated_amnesia")  # feature by feature
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def leaderboard(record: Path) -> str:
-    """The leaderboard's tables, as Markdown."""
-    known = read_record(record)
-    texts = []
-    if "0" in known:
-        found = known["0"]
-        about = (
-            f"Profile {found['profile']}, seeds {', '.join(map(str, found['seeds']))}, "
-            f"{first_and_last(row['made'] for row in found['rows'].values())}, {found['device']}, "
-            f"torch {found['torch']}; made by `make leaderboard`."
-        )
-        texts += [board(found).to_markdown(disable_numparse=True), about]
-    if len(known) > 1:
-        texts += [over_labels_board(known).to_markdown(disable_numparse=True)]
-        texts += [sets_board(known).to_markdown(disable_numparse=True)]
+    """The leaderboard's tables, as Markdown: of the forget set with the most kinds of model, and of
+    all sets."""
+    rows = read_population(record)
+    sets = {name: rows[rows["forget"].eq(name)] for name in rows["forget"].unique()}
+    first = max(sets, key=lambda name: sets[name]["kind"].nunique())
+    found = {name: standings(each) for name, each in sets.items()}
+    halves = floor(sets[first])
+    drawn = {kind: columns(stands) for kind, stands in found[first].items()}
+    drawn[RETRAIN] |= halves
+    picture = figures.render(figures.leaderboard(drawn, halves, f"{{{first}}}"))[1]
+    write_bytes(record.with_name("leaderboard.png"), picture)
+    texts = [board(found[first], halves).to_markdown(disable_numparse=True)]
+    texts += [f"Forgotten: {first}. {made(sets[first])}"]
+    if len(sets) > 1:
+        texts += [sets_board(found).to_markdown(index=False, disable_numparse=True), made(rows)]
     return "\n\n".join(texts)
 
 
@@ -122,45 +132,50 @@ def processors(record: Path) -> str:
 
 
 def population(record: Path) -> str:
-    """What tells amnesiacs from controls, and originals from them, as Markdown; and the mean
-    erasure in true nats of each label."""
+    """What tells models from controls, feature by feature, as Markdown."""
     rows = read_population(record)
-    frames, together, drawn = [], [], {}
-    for kind, words in (("selective_amnesia", "amnesiac"), (ORIGINAL, "original")):
-        found = told(rows, kind)
-        aucs = found[["auc", "low", "high"]].apply(tuple, axis=1)
-        drawn[words] = aucs.to_dict()
-        text = aucs.map(lambda each: "{:.2f} ({:.2f} to {:.2f})".format(*each))
-        frames.append(text.rename(f"{words}s against controls"))
-        whole = found.xs("all together", level="feature")
-        whole = whole[["true positives", "epsilon", "equivalence"]]
-        together.append(whole.map("{:.2f}".format).add_prefix(f"{words}s: "))
-    table = pd.concat(frames, axis=1).reset_index()
-    tiers = pd.concat(together, axis=1)
-    picture = record.with_name("never_saw.png")
-    write_bytes(picture, figures.render(figures.tells(drawn))[1])
-    nats = rows.pivot_table(index="label", columns="kind", values=["nats", "kept nats"])
-    each = nats["nats"].rename(columns=lambda kind: f"{kind.replace('_', ' ')}, nats")
-    each["erasure"] = erasure(*(nats["nats", k].to_numpy() for k in KINDS))
-    lost = nats["kept nats", "selective_amnesia"] - nats["kept nats", ORIGINAL]
-    each["kept digits pay, nats"] = lost
-    models = rows.groupby("kind").size()
-    made = (
-        f"{models['selective_amnesia']} amnesiacs, {models['retrain']} controls: digits "
-        f"{', '.join(map(str, sorted(rows['label'].unique())))}, seeds "
-        f"{', '.join(map(str, sorted(rows['seed'].unique())))}; profile {rows['profile'][0]}, "
-        f"{first_and_last(rows['date'])}, {rows['device'][0]}, torch {rows['torch'][0]}; made by "
-        "`make population SEED=4 SEEDS=3 FORGET=1`, and so on."
-    )
+    counts = rows[rows["failed"].eq("")].groupby("kind")["seed"].nunique()
+    kinds = [kind for kind in (*SHOWN, ORIGINAL) if counts.get(kind, 0) >= LEAST]
+    by_kind = {kind: told(rows[_shared(rows, kind)], kind) for kind in kinds}
+    found = {title(kind): each for kind, each in by_kind.items()}
+    drawn = {
+        kind: each[["auc", "low", "high"]].apply(tuple, axis=1).to_dict()
+        for kind, each in by_kind.items()
+    }
+    picture = figures.render(figures.tells(drawn))[1]
+    write_bytes(record.with_name("never_saw.png"), picture)
+    asked = {title(kind): by_queries(rows[_shared(rows, kind)], kind) for kind in kinds}
+    halves = {title(RETRAIN): floor(rows)}
     shown = [
-        table.to_markdown(index=False, disable_numparse=True),
+        features_board(found).reset_index().to_markdown(index=False, disable_numparse=True),
         "Of all features together: true positives at 5 % false ones, a 95 % lower bound on "
         "epsilon, and the p-value of equivalence (small where the AUC lies within 0.3 to 0.7).",
-        tiers.to_markdown(disable_numparse=True),
-        "True nats of each digit, means over the models of a kind; the erasure is of the means.",
-        each.map("{:.2f}".format).to_markdown(disable_numparse=True),
+        tiers_board(found).to_markdown(disable_numparse=True),
+        "Images asked for under the label, and how well the judge's mean probability over them "
+        "tells:",
+        queries_board(asked).to_markdown(disable_numparse=True),
+        f"One half of the controls against the other: the mean AUC of {SPLITS} random halves, and "
+        "what 95 % of them lie within.",
+        pd.DataFrame(halves).map(interval).to_markdown(disable_numparse=True),
     ]
-    return "\n\n".join([*shown, made])
+    return "\n\n".join([*shown, made(rows)])
+
+
+def _shared(rows: pd.DataFrame, kind: str) -> pd.Series:
+    """The rows of forget sets of which there are models of a kind and controls."""
+    names = [set(rows.loc[rows["kind"].eq(k), "forget"]) for k in (kind, RETRAIN)]
+    return rows["forget"].isin(names[0] & names[1])
+
+
+def made(rows: pd.DataFrame) -> str:
+    """What the record says of the runs that made these rows."""
+    first = {name: ", ".join(map(str, rows[name].unique())) for name in ("profile", "device")}
+    return (
+        f"{len(rows)} rows; seeds {rows['seed'].min()} to {rows['seed'].max()}, judge and panel of "
+        f"seed {', '.join(map(str, rows['judges'].unique()))}, profile {first['profile']}, "
+        f"{first_and_last(rows['date'])}, {first['device']}, torch "
+        f"{', '.join(map(str, rows['torch'].unique()))}; made by `make leaderboard`."
+    )
 
 
 def about(found: dict[str, Any]) -> str:
@@ -192,7 +207,6 @@ def main() -> int:
     """Write every table whose record is there."""
     gallery, docs = ROOT / "figures" / "gallery", ROOT / "docs"
     for name, page, write in (
-        ("leaderboard", "methods.md", leaderboard),
         ("matrix", "attacks.md", matrix),
         ("panel", "panel.md", panel),
         ("processors", "attacks.md", processors),
@@ -200,7 +214,9 @@ def main() -> int:
         between_marks(docs / page, name, write(gallery / f"{name}.json"))
     between_marks(docs / "attacks.md", "others", matrix(gallery / "matrix_others.json"))
     between_marks(docs / "attacks.md", "eyes", eyes(EYES))
-    between_marks(docs / "never_saw.md", "population", population(gallery / "population.csv"))
+    if (record := ROOT / RECORD).is_file():
+        between_marks(docs / "methods.md", "leaderboard", leaderboard(record))
+        between_marks(docs / "never_saw.md", "population", population(record))
     return 0
 
 

@@ -12,6 +12,7 @@ from selective_amnesia.data import key
 from selective_amnesia.reports.audit import audit
 from selective_amnesia.reports.leaderboard import leaderboard
 from selective_amnesia.reports.matrix import matrix_rows
+from selective_amnesia.reports.population import read_population, record_population
 from selective_amnesia.reports.tables import board
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
@@ -73,23 +74,25 @@ def test_a_set_that_was_edited_is_another(tmp_path, monkeypatch):
     assert key("mnist") == "mnist"
 
 
-def test_all_four_are_in_the_audits_table(stripes):
+def test_all_four_are_in_the_audits_table(stripes, capsys):
     assert stripes.data.classes == 4
     table = audit(stripes.amnesiac({0}, method="dimming"), stripes, {0})
-    rows = table.loc[0]
-    assert {f"attack bright: {what}" for what in ("judge's P", "diversity")} <= set(rows.index)
-    assert table.loc[(0, "ink (share of real)")].between(0, 10).all()
-    dimmed, original = table.loc[(0, "ink (share of real)"), ["model", "original"]]
-    assert dimmed < original
-    assert rows.drop(index=[r for r in rows.index if r.endswith("steps")]).notna().all(axis=None)
+    assert "no controls without 0 of stripes" in capsys.readouterr().out
+    rows = table.loc[(0, "decoder"), "model"]
+    assert {f"attack bright, {who}" for who in ("judge", "panel")} <= set(rows.index)
+    ink = stripes.measure.metric(stripes.amnesiac({0}, method="dimming"), 0, "ink").mean()
+    assert rows["ink"] == pytest.approx(float(ink))
+    assert table["model"].notna().all()
 
 
-def test_they_are_in_lab_matrix_and_leaderboard(stripes):
+def test_they_are_in_lab_matrix_and_population(stripes):
     found = stripes.measure.attack(stripes.amnesiac({0}), 0, "bright", brightness=2.0)
     assert "bright" in found.history
     assert found.c.shape == (1, 4)
     assert len(stripes.measure.metric(stripes.amnesiac({0}), 0, "ink", images=30)) == 30
     assert matrix_rows()["control, recovery bright"] == ("control", "bright", {})
-    shown = board(leaderboard(stripes, {0}, (0,), ("retrain", "dimming"), ("bright",)))
-    assert shown.index.tolist().count("dimming") == 1
-    assert (shown.loc[:, ["after attack bright", "ink"]] != "").all(axis=None)
+    rows = read_population(record_population(stripes, (0,), [0], ["dimming"]))
+    assert rows["kind"].tolist().count("dimming") == 1
+    new = ["decoder: attack bright, panel", "decoder: attack bright, judge", "decoder: ink"]
+    assert rows[new].notna().all(axis=None)
+    assert "dimming" in board(leaderboard(rows)).index

@@ -95,9 +95,9 @@ def test_settings_are_its_own_the_profiles_and_the_changes(file):
     assert METHODS.settings("selective_amnesia", ForgetConfig, SMOKE) == SMOKE.forget
     joint = ATTACKS.settings("joint", AttackConfig, SMOKE, codes=2)
     assert (joint.prior, joint.codes, joint.steps) == (0.01, 2, SMOKE.attack.steps)
-    kept = METRICS.settings("kept", Config, SMOKE)
-    assert (kept.images, kept.steps) == (100, SMOKE.description.steps)
-    assert isinstance(kept, DescriptionConfig)
+    sought = METRICS.settings("likelihood", Config, SMOKE)
+    assert sought == SMOKE.likelihood
+    assert isinstance(sought, DescriptionConfig)
 
 
 def test_what_is_unknown_is_named_in_one_sentence(file):

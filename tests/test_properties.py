@@ -17,7 +17,7 @@ from selective_amnesia.attacks.search import spanning_codes
 from selective_amnesia.checks import forget_set, label_set, words
 from selective_amnesia.config import Config, FitConfig
 from selective_amnesia.latent.interpolation import label_walk, slerp
-from selective_amnesia.metrics.description import erasure
+from selective_amnesia.metrics.erasure import erasure
 from selective_amnesia.metrics.frechet import frechet_distance
 from selective_amnesia.metrics.recognition import spread
 from selective_amnesia.profiles import PROFILES

@@ -27,8 +27,8 @@ from .reports.export import export
 from .reports.matrix import record_matrix
 from .reports.panel import record_panel
 from .reports.population import record_population
-from .reports.record import record_leaderboard
 from .reports.results import results, table
+from .reports.tables import said
 from .storage.files import write_bytes
 from .storage.home import repository
 from .sweep.plan import Task, networks
@@ -51,17 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "export":
             hub, web = export(lab, options.forget or "0")
             print(f"written to {hub} (for the Hugging Face Hub) and {web}")
-        elif options.command == "leaderboard":
-            seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
-            forget = options.forget or "0"
-            how = {"harder": options.harder, "make": _maker(lab, options)}
-            record_leaderboard(lab, forget, seeds, options.methods, **how)
         elif options.command == "population":
             forget = forget_set(options.forget or "0", lab.data.classes)
             seeds = range(lab.seed, lab.seed + count("seeds", options.seeds))
-            kinds = options.methods or ["selective_amnesia"]
+            kinds = options.methods or list(METHODS)
+            lab = lab.variant(seed=options.judges)
             path = record_population(lab, forget, seeds, kinds, _maker(lab, options))
-            print(f"written to {path}")
+            print(f"{said(lab, forget, path)}\n\nwritten to {path}")
         else:
             sets = ["0", "0 1"]
             if options.forget:
@@ -92,8 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         ("report", "print the table of results and write build/results.json"),
         ("matrix", "amnesiacs of every label attacked beside controls, over seeds; hours on a CPU"),
         ("panel", "the panel of classifiers tested: known images, eyes, attacks on its members"),
-        ("leaderboard", "every forgetting method, or some, beside the controls"),
-        ("population", "what tells many amnesiacs from many controls; hours on a CPU, resumable"),
+        ("population", "many models of every method told from many controls; hours on a CPU"),
         ("export", "the models of a forget set, by default 0, for the Hub, the page, notebook 00"),
     ):
         command = commands.add_parser(name, help=what)
@@ -107,14 +102,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--originals", type=int, default=0, help="of each; by default 8 or 3"
             )
-        if name == "leaderboard":
-            command.add_argument("--seeds", type=int, default=3, help="originals and controls")
-            command.add_argument("--methods", nargs="*", help="rows to make; all by default")
-            command.add_argument("--harder", action="store_true", help="a stronger attacker too")
         if name == "population":
             command.add_argument("--seeds", type=int, default=8, help="models of each kind")
-            command.add_argument("--methods", nargs="*", help="by default selective_amnesia")
-        if name in ("matrix", "leaderboard", "population"):
+            command.add_argument("--methods", nargs="*", help="all by default")
+            command.add_argument("--judges", type=int, default=0, help="seed of judge and panel")
+        if name in ("matrix", "population"):
             _add_where(command)
     _add_sweep(
         commands.add_parser("sweep", help="the models of many seeds, sets, methods, at once")

@@ -184,23 +184,28 @@ class DescriptionConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LikelihoodConfig(DescriptionConfig):
-    """True nats: the condition is sought on `images` images and measured on as many others, with
-    `samples` samples each around the best codes from `codes` starts. `pixels` are binary, grey or
-    continuous (`metrics.likelihood`)."""
+class WeightingConfig(Config):
+    """Importance weighting: `samples` an image around the best codes from `codes` starts; `pixels`
+    are binary, grey or continuous (`metrics.likelihood`)."""
 
-    steps: int = 60
-    images: int = 100
-    more_starts: int = 10
-    polish: int = 100
-    samples: int = 500
-    codes: int = 4
+    samples: int = 100
+    codes: int = 2
     pixels: str = "binary"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pixels not in PIXELS:
             raise ValueError(f"pixels is {self.pixels!r}: use one of {', '.join(PIXELS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodConfig(WeightingConfig, DescriptionConfig):
+    """True nats: the condition is sought on `images` images and measured on as many others."""
+
+    steps: int = 60
+    images: int = 100
+    more_starts: int = 5
+    polish: int = 50
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,22 @@
 """The audit's table, the matrix, and results.json."""
 
+import math
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from selective_amnesia import Lab
-from selective_amnesia.metrics.relearning import steps_to
 from selective_amnesia.reports import matrix as module
-from selective_amnesia.reports.audit import audit
+from selective_amnesia.reports.audit import audit, placed, together
+from selective_amnesia.reports.features import features, measures
 from selective_amnesia.reports.matrix import cases, compared, matrix, matrix_rows
+from selective_amnesia.reports.population import MADE, VERSION
 from selective_amnesia.reports.results import erasures, results, table
-from selective_amnesia.training.random import eval_steps
+from selective_amnesia.reports.told import TOGETHER
 
 
 class Mean(nn.Module):
@@ -31,36 +35,66 @@ class Mean(nn.Module):
         return self.decode_logits(z, c).sigmoid()
 
 
-def test_the_audit_takes_any_model_with_the_decoders_interface(lab):
-    found = audit(Mean(), lab, {0})
-    assert list(found.columns) == ["original", "model", "control"]
-    assert found.loc[(0, "erasure"), ["original", "control"]].tolist() == [0, 1]
-    low, value, high = (
-        found.loc[(0, f"erasure{which}"), "model"] for which in (", 2.5 %", "", ", 97.5 %")
-    )
-    assert low <= value <= high
-    assert found.loc[(0, "plain label: diversity"), "model"] == pytest.approx(0, abs=1e-4)
-    config = lab.profile.relearning
-    curves = lab.measure.metric(lab.cvae(), 0, "relearning").mean(1)
-    expected = steps_to(curves[2], eval_steps(config.steps, config.evaluations))
-    assert found.loc[(0, "relearning from 100: steps"), "original"] == pytest.approx(
-        float("nan") if expected is None else expected, nan_ok=True
-    )
+@pytest.fixture
+def record(lab, tmp_path):
+    """A record of ten controls and originals whose features are drawn around a control's."""
+    rng, judges = np.random.default_rng(0), measures(lab)
+    control = features(judges, lab.control({0}), 0, (0,), lab.cvae())
+    about = {"version": VERSION, "profile": "smoke", "dataset": "digits", "judges": lab.seed}
+    about |= dict.fromkeys(MADE, "") | {"forget": "0", "label": 0}
+    rows = [
+        about | {"kind": kind, "seed": k} | {n: v + rng.normal() for n, v in control.items()}
+        for k in range(10)
+        for kind in ("original", "retrain")
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "population.csv", index=False)
+    return tmp_path / "population.csv"
 
 
-def test_the_audit_of_a_model_of_the_lab(lab):
-    found = audit(lab.amnesiac({0, 1}), lab, "0, 1")
+def test_one_model_is_placed_among_the_recorded_controls(lab, record, capsys):
+    found = audit(Mean(), lab, {0}, record)
+    assert list(found.columns) == ["model", "originals", "controls", "percentile", "p"]
+    assert "figures of the model alone" not in capsys.readouterr().out
+    rows = found.loc[0]
+    accesses = rows.index[:4].tolist()
+    assert accesses == [(a, TOGETHER) for a in ("samples", "decoder", "weights", "original")]
+    assert rows["p"].iloc[4:].dropna().is_monotonic_increasing
+    nats = rows.loc[("decoder", "nats")]  # a grey picture needs ln 2 in each pixel
+    assert nats["model"] == pytest.approx(784 * math.log(2), rel=1e-3)
+    assert (nats["percentile"], nats["p"]) == (100, pytest.approx(2 / 11))
+    assert rows.loc[("samples", "label, panel"), "p"] > 0.1
+    assert rows.loc[("decoder", TOGETHER), "p"] == pytest.approx(1 / 11)
+    assert "weights" not in rows.dropna(subset="model").index.get_level_values("access")
+
+
+def test_a_set_without_recorded_controls_is_said_and_the_model_is_measured(lab, tmp_path, capsys):
+    found = audit(lab.amnesiac({0, 1}), lab, "0, 1", tmp_path / "none.csv")
+    said = capsys.readouterr().out
+    assert "the record has no controls without 0 1 of digits, profile smoke" in said
     assert found.index.get_level_values("label").unique().tolist() == [0, 1]
-    nats = lab.measure.metric(lab.control({0, 1}), 1, "description")
-    shown = found.loc[(1, "description length (nats)"), "control"]
-    assert shown == pytest.approx(float(nats.mean()))
-    kept = lab.measure.metric(lab.cvae(), 1, "kept", {0, 1})
-    assert len(kept) == 8
-    assert found.loc[(1, "kept labels (nats)"), "original"] == pytest.approx(float(kept.mean()))
-    with pytest.raises(ValueError, match=r"the model forgot \(0, 1\), the control would never"):
+    assert found["model"].notna().all()
+    assert found[["percentile", "p"]].isna().all(axis=None)
+    nats = lab.measure.metric(lab.amnesiac({0, 1}), 1, "likelihood")[0].mean()
+    assert found.loc[(1, "decoder", "nats"), "model"] == pytest.approx(float(nats))
+    with pytest.raises(ValueError, match=r"the model forgot \(0, 1\), the controls would never"):
         audit(lab.amnesiac({0, 1}), lab, {0})
     with pytest.raises(TypeError, match="Linear has no decode"):
         audit(nn.Linear(2, 2), lab, {0})
+
+
+def test_what_is_out_among_many_is_first_and_a_control_is_not():
+    rng, names = np.random.default_rng(1), ["samples: a", "decoder: b", "decoder: c"]
+    rows = pd.DataFrame(rng.normal(size=(60, 3)), columns=names)
+    rows["kind"] = ["retrain"] * 40 + ["original"] * 20
+    table = placed(pd.Series([0.0, 0.1, 9.0], names), rows)
+    assert table.index[4] == ("decoder", "c")
+    assert table["p"].iloc[4] == pytest.approx(2 / 41)
+    assert table.loc[("decoder", TOGETHER), "p"] == pytest.approx(1 / 41)
+    assert table.loc[("samples", TOGETHER), "p"] > 0.2
+    assert 40 < table.loc[("samples", "a"), "percentile"] < 60
+    alike = rng.normal(size=(300, 5))
+    p = [together(x, alike[200:]) for x in alike[:20]]
+    assert 0.3 < np.mean(p) < 0.7
 
 
 def test_cases_are_each_label_with_its_set_whatever_the_number_of_classes():
@@ -122,6 +156,7 @@ def test_results_have_the_figures_that_others_read(lab):
     assert found["audit"].keys() == {"0", "0 of 0 1", "1 of 0 1"}
     low, high = found["audit"]["0"]["interval"]
     assert low <= found["audit"]["0"]["erasure"] <= high
+    assert found["audit"]["0"]["nats"].keys() == {"original", "amnesiac", "control"}
     assert found["audit"]["0"]["relearning"].keys() == {"1", "10", "100"}
     assert found["checkpoints"].items() <= lab.store.used.items()
     assert found == results(lab, ["0", "0 1"])

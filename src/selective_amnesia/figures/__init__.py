@@ -21,7 +21,7 @@ from .fisher import (
 from .forgetting import confusions, frechet, sequence_curve
 from .images import Gif, before_after, gif, grids, png, render
 from .latent import centroid_shifts, flat_maps, image_grids, projections
-from .methods import attack_margin, frontier, leaderboard, leaderboard_sets
+from .methods import attack_margin, frontier, leaderboard
 from .paths import film_strips, interpolation_grid, morph, radius_maps
 from .schematic import unlearning_schematic
 from .style import MODEL_STYLE
@@ -53,7 +53,6 @@ __all__ = [
     "interpolation_grid",
     "landscapes",
     "leaderboard",
-    "leaderboard_sets",
     "learning_curve",
     "morph",
     "per_label",

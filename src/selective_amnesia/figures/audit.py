@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..forgetting import title
+from .methods import kind_style
 from .style import FAINT, INK, MANY, axes, color_of, style_of, styled, with_article
 
 
@@ -99,27 +101,25 @@ def tells(
     grey band is what counts as no difference.
 
     Args:
-        found: kind, as "amnesiac" -> (access, feature) -> AUC, low, high; the same features for
-            each kind, those of one access side by side.
+        found: kind -> (access, feature) -> AUC, low, high; the features of one
+            access side by side.
     """
-    names = list(next(iter(found.values())))
+    names = [n for n in next(iter(found.values())) if all(n in each for each in found.values())]
     figure, panes = axes(1, 1, 1.0 + 0.3 * len(names))
     ax = panes[0, 0]
     ax.axvspan(0.5 - margin, 0.5 + margin, color=FAINT, alpha=0.3, linewidth=0)
     ax.axvline(0.5, color=INK, linewidth=1)
     for k, (kind, each) in enumerate(found.items()):
-        style = style_of(kind)
         value, low, high = np.array([each[name] for name in names]).T
         ax.errorbar(
             value,
             np.arange(len(names)) + 0.3 * (k - (len(found) - 1) / 2),
             xerr=[value - low, high - value],
-            color=style["color"],
-            fmt=style["marker"],
             markersize=5,
             capsize=2,
             linewidth=1.2,
-            label=f"{kind}s against controls",
+            label=title(kind),
+            **kind_style(kind),
         )
     ax.set_yticks(range(len(names)), [feature for _, feature in names])
     for k, (access, _) in enumerate(names):
@@ -127,7 +127,7 @@ def tells(
             ax.axhline(k - 0.5, color=FAINT, linewidth=0.8)
             ax.text(1.03, k, access, va="center", fontweight="bold", fontsize=8.5)
     ax.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5))
-    ax.set_xlabel("AUC: 0 or 1 tells every pair apart, one half is a coin")
+    ax.set_xlabel("AUC against controls: 0 or 1 tells every pair apart, one half is a coin")
     ax.grid(axis="y", visible=False)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=len(found), fontsize=9)
     return figure

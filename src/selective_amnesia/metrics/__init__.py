@@ -19,7 +19,7 @@ from ..plugins import Plugins
 
 __all__ = ["METRICS", "rows"]
 
-SHARED = ("distinguish", "frechet", "perceptual", "recognition", "statistics", "task")
+SHARED = ("distinguish", "erasure", "frechet", "perceptual", "recognition", "statistics", "task")
 METRICS = Plugins("metric", __name__, SHARED)
 
 

@@ -7,16 +7,10 @@ condition:
 
 one c for all images, a code z for each, the best of several starts. Nothing but the decoder is
 used: no classifier is asked, so there is none to be fooled. It is an energy at one code, not a
-likelihood: the posterior's volume is not in it.
-
-**Erasure** places a model between the original, which knows the label, and the control, which was
-retrained without it: (L_model - L_original) / (L_control - L_original). 0 is untouched, 1 is as if
-it had never been seen, above 1 is more ignorant than that.
+likelihood: the posterior's volume is not in it (`likelihood` has it).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +20,6 @@ from ..config import DescriptionConfig
 from ..models.cvae import Decoder
 from ..models.elbo import nats_for
 from ..training.random import seeded
-from .statistics import paired_interval
 from .task import MetricTask
 
 NAME = "description length (nats)"
@@ -125,28 +118,3 @@ def _polish(
     c, z = c.detach(), z.detach()
     with torch.no_grad():
         return _nats(model, x, z[None], c[None, None])[0], c, z
-
-
-def erasure(model: Any, original: Any, control: Any) -> Any:
-    """Where a model's mean nats lie between the original's (0) and the control's (1); numbers or
-    arrays. Not a number where the control needs no more than the original: then there was nothing
-    to erase."""
-    worth = control - original
-    known = torch.as_tensor(worth) > 0
-    share = torch.as_tensor(model - original) / torch.where(
-        known, torch.as_tensor(worth), torch.nan
-    )
-    return float(share) if share.ndim == 0 else share.numpy()
-
-
-def erasure_with_interval(
-    model: Tensor, original: Tensor, control: Tensor, seed: int = 0
-) -> tuple[float, float, float]:
-    """The erasure of nats (N,) each, and its 95 % bootstrap interval over the test images, the same
-    for all three."""
-
-    def of_means(m: Any, o: Any, c: Any, axis: int = -1) -> Any:
-        return erasure(m.mean(axis), o.mean(axis), c.mean(axis))
-
-    value = erasure(*(nats.mean() for nats in (model, original, control)))
-    return value, *paired_interval([model, original, control], of_means, seed)

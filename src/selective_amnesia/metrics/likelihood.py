@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import LikelihoodConfig
+from ..config import LikelihoodConfig, WeightingConfig
 from ..models.cvae import Decoder
 from ..training.random import seeded
 from .description import finalists
@@ -102,9 +102,9 @@ def strongest_condition(
 
 
 def log_likelihood(
-    model: Decoder, images: Tensor, c: Tensor, settings: LikelihoodConfig
+    model: Decoder, images: Tensor, c: Tensor, settings: WeightingConfig
 ) -> Likelihood:
-    """-log p(x | c) of images (N, P) under one condition (C,)."""
+    """-log p(x | c) of images (N, P) under one condition (C,), or each under its own (N, C)."""
     starts = torch.randn(settings.codes, len(images), model.z_dim, device=images.device)
     starts[0] = 0
     family = FAMILIES[settings.pixels]
@@ -177,8 +177,9 @@ FAMILIES = {
 
 
 def _joint(model: Decoder, x: Tensor, z: Tensor, c: Tensor, family: Pixels) -> Tensor:
-    """-log p(x | z, c) - log N(z; 0, I) for images (N, P), codes (S, N, D), a condition: (S, N)."""
-    conditions = c.expand(z.shape[0] * z.shape[1], -1)
+    """-log p(x | z, c) - log N(z; 0, I) for images (N, P), codes (S, N, D), a condition (C,) or one
+    for each image (N, C): (S, N)."""
+    conditions = c.expand(*z.shape[:2], -1).flatten(0, 1)
     logits = model.decode_logits(z.flatten(0, 1), conditions).unflatten(0, z.shape[:2])
     bits: Tensor = (family.log_partition(logits) - x * logits).sum(-1)
     return bits + (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi)) / 2
@@ -220,6 +221,7 @@ def _proposal(model: Decoder, x: Tensor, c: Tensor, starts: Tensor, family: Pixe
     (M, N, D); most of the share goes to those with the most mass by Laplace's formula."""
     m = len(starts)
     z, images = starts.flatten(0, 1), x.repeat(m, 1)
+    c = c.repeat(m, 1) if c.ndim == 2 else c
     energy = _joint(model, images, z[None], c, family)[0]
     damping = torch.ones_like(energy)
     for _ in range(NEWTON):

@@ -11,7 +11,7 @@ from ..checks import forget_set, words
 from ..lab.lab import Lab
 from ..latent import geometry
 from ..metrics import recognition, statistics
-from ..metrics.description import erasure_with_interval
+from ..metrics.erasure import erasure_with_interval
 from ..metrics.relearning import area, steps_to
 from ..training.random import eval_steps
 from .audit import ways
@@ -116,9 +116,10 @@ def _recovery(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
 
 
 def _audit(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
-    """Notebook 07: description length, erasure and relearning."""
+    """Notebook 08: true nats, erasure and relearning, and the energy beside them."""
     trio = lab.trio(forget)
-    nats = {name: lab.measure.metric(m, label, "description") for name, m in trio.items()}
+    nats = {name: lab.measure.metric(m, label, "likelihood")[0] for name, m in trio.items()}
+    energy = {name: lab.measure.metric(m, label, "description") for name, m in trio.items()}
     value, low, high = erasure_with_interval(nats["amnesiac"], nats["original"], nats["control"])
     config = lab.profile.relearning
     at = eval_steps(config.steps, config.evaluations)
@@ -131,7 +132,8 @@ def _audit(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
             "area_above_control": float(area(means["amnesiac"] - means["control"], at)),
         }
     return {
-        "description_length": {name: float(n.mean()) for name, n in nats.items()},
+        "nats": {name: float(n.mean()) for name, n in nats.items()},
+        "description_length": {name: float(n.mean()) for name, n in energy.items()},
         "erasure": value,
         "interval": [low, high],
         "relearning": relearning,
@@ -141,12 +143,12 @@ def _audit(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
 def erasures(
     lab: Lab, cases: Iterable[tuple[int, ForgetSet]]
 ) -> dict[str, tuple[float, float, float]]:
-    """The amnesiac's erasure of each case, and its 95 % interval over test images."""
+    """The amnesiac's erasure of each case, in true nats, and its 95 % interval over test images."""
     found = {}
     for label, forget in cases:
         trio = lab.trio(forget)
         asked = ("amnesiac", "original", "control")
-        nats = (lab.measure.metric(trio[name], label, "description") for name in asked)
+        nats = (lab.measure.metric(trio[name], label, "likelihood")[0] for name in asked)
         amnesiac, original, control = nats
         found[_case(label, forget)] = erasure_with_interval(amnesiac, original, control)
     return found

@@ -1,147 +1,112 @@
-"""The leaderboard as tables: means over the originals, with the least and the most of them."""
+"""The never-saw test and the leaderboard as tables of words."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
-import torch
 
-from ..attacks import ATTACKS
-from ..forgetting import METHODS, RETRAIN, title
-from ..metrics import METRICS
-from ..metrics.statistics import interval
+from ..forgetting import RETRAIN, title
+from ..lab.lab import Lab
+from ..metrics.distinguish import Told
+from .features import ACCESS
+from .leaderboard import Standing, leaderboard
+from .matrix import ForgetSet
+from .population import like, read_population
+from .told import TOGETHER, Interval, floor
 
-WORDS = {  # measure -> its words, and to how many places
-    "gap": ("gap", 2),
+COLUMNS = {  # of an effect its words, and to how many places
     "erasure": ("erasure", 2),
-    "harder": ("erasure by a stronger attacker", 2),
-    "harder_gap": ("gap by that", 2),
     "cost": ("kept labels' cost (nats)", 2),
-    "label": ("seen under the label", 3),
-    "relearning": ("relearning above the controls'", 2),
 }
-Table = dict[str, tuple[float, float, float]]  # measure -> mean, least and most
 
 
-def ranked(found: Mapping[str, Any]) -> list[tuple[str, Table | None]]:
-    """The rows by their gap, failures last: a method, and of each measure mean, least and most over
-    the seeds; where a stronger attacker was sent the gap is also given by what it found."""
-    rows: list[tuple[str, Table | None]] = []
-    for method, row in found["rows"].items():
-        by_seed = [seed | _harder_gap(seed) for seed in row["seeds"].values()]
-        if "failed" in row or not by_seed:
-            rows.append((method, None))
-            continue
-        table: Table = {}
-        for name in by_seed[0]:
-            values = [seed[name] for seed in by_seed if seed.get(name) is not None]
-            if values:
-                table[name] = (statistics.mean(values), min(values), max(values))
-        rows.append((method, table))
-    return sorted(rows, key=lambda row: _gap(row[1]))
+def columns(stands: Standing) -> dict[str, Interval]:
+    """The intervals of one kind: those of the tiers that are known, and the effects."""
+    tiers = {tier: (told.auc, told.low, told.high) for tier, told in stands.tiers.items()}
+    return tiers | {"erasure": stands.erasure, "cost": stands.cost}
 
 
-def _gap(table: Table | None) -> float:
-    """The mean gap; what has none comes last."""
-    mean = math.inf if table is None or "gap" not in table else table["gap"][0]
-    return math.inf if math.isnan(mean) else mean
+def board(
+    standings: Mapping[str, Standing], floor: Mapping[str, Interval] | None = None
+) -> pd.DataFrame:
+    """The leaderboard of one forget set: a row a kind, a column an access or an effect.
 
-
-def _harder_gap(row: Mapping[str, Any]) -> dict[str, float]:
-    if row.get("harder") is None:
-        return {}
-    return {"harder_gap": row["gap"] - abs(row["erasure"] - 1) + abs(row["harder"] - 1)}
-
-
-def board(found: Mapping[str, Any]) -> pd.DataFrame:
-    """The leaderboard of one forget set, as words: a row a method, a column a measure."""
-    rows = ranked(found)
-    shown = {m: w for m, w in WORDS.items() if not m.startswith("harder")}
-    shown |= {f"after {a}": (f"after attack {t}", 2) for a, t in ATTACKS.titles().items()}
-    shown = {m: (METRICS.title(m), 2) for m in METRICS} | shown
-    shown = {m: w for m, w in shown.items() if any(m in (table or {}) for _, table in rows)}
-    there = {m: shown[m] for m in [*WORDS, *shown] if m in shown}  # ours first
-    cells = {
-        title(method): {words: _spread(table.get(m), n) for m, (words, n) in there.items()}
-        | {"seconds": f"{table['seconds'][0]:.0f}" if "seconds" in table else ""}
-        if table
-        else {next(iter(there.values()))[0]: "diverged"}
-        for method, table in rows
-    }
-    return _frame(cells, "method")
-
-
-def by_set(known: Mapping[str, Any]) -> dict[str, dict[str, Table]]:
-    """Method -> forget set -> measures as in `ranked`, of the methods that are known for more than
-    one set; those that come nearest first (`over_labels`)."""
-    tables = {name: dict(ranked(found)) for name, found in sorted(known.items())}
-    methods = dict.fromkeys([RETRAIN, *METHODS, *(m for t in tables.values() for m in t)])
-    each: dict[str, dict[str, Table]] = {}
-    for method in methods:
-        sets = {name: table[method] for name, table in tables.items() if table.get(method)}
-        if len(sets) > 1:
-            each[method] = {name: table for name, table in sets.items() if table is not None}
-    return {
-        method: each[method] for method in sorted(each, key=lambda m: _gap(over_labels(each[m])))
-    }
-
-
-def over_labels(sets: Mapping[str, Table]) -> Table:
-    """A method's mean measures over labels that were forgotten each on its own, with 95 % bootstrap
-    intervals over the labels; nothing where there are fewer than two."""
-    alone = [table for name, table in sets.items() if len(name.split()) == 1]
-    if len(alone) < 2:
-        return {}
-    measures = [m for m in WORDS if all(m in table for table in alone)]
-    means = {m: torch.tensor([table[m][0] for table in alone]) for m in measures}
-    return {m: (float(values.mean()), *interval(values)) for m, values in means.items()}
-
-
-def over_labels_board(known: Mapping[str, Any]) -> pd.DataFrame:
-    """What methods do on average over the labels, each forgotten on its own (`over_labels`)."""
+    Args:
+        floor: what stands in the controls' row for the accesses.
+    """
     cells = {}
-    for method, sets in by_set(known).items():
-        if table := over_labels(sets):
-            number = str(sum(len(name.split()) == 1 for name in sets))
-            shown = {words: _spread(table.get(m), n) for m, (words, n) in WORDS.items()}
-            cells[title(method)] = {"labels": number} | shown
-    return _frame(cells, "method")
+    for kind, stands in standings.items():
+        found = columns(stands) | (dict(floor or {}) if kind == RETRAIN else {})
+        row = {f"AUC, {tier}": interval(found.get(tier)) for tier in ACCESS}
+        row |= {words: interval(found.get(name), n) for name, (words, n) in COLUMNS.items()}
+        row["models"] = str(stands.models) + (
+            f", {stands.failed} diverged" if stands.failed else ""
+        )
+        row["seconds"] = "" if math.isnan(stands.seconds) else f"{stands.seconds:.0f}"
+        cells[title(kind)] = row
+    return pd.DataFrame.from_dict(cells, orient="index").rename_axis("kind")
 
 
-def sets_board(known: Mapping[str, Any]) -> pd.DataFrame:
-    """The erasure of each forget set by each method, mean, least and most over its originals, and
-    the mean by a stronger attacker where one was sent."""
-    methods = by_set(known)
-    cells: dict[str, dict[str, str]] = {}
-    for name in sorted(known, key=lambda name: (len(name.split()), name)):
-        cells[name] = {}
-        for method, sets in methods.items():
-            table = sets.get(name, {})
-            cells[name][title(method)] = _spread(table.get("erasure"), 2)
-            if any("harder" in t for t in sets.values()):
-                harder = table.get("harder", ())[:1] * 3
-                cells[name][f"{title(method)}, stronger"] = _spread(harder, 2)
-    return _frame(cells, "forgotten")
+def sets_board(found: Mapping[str, Mapping[str, Standing]]) -> pd.DataFrame:
+    """Forget set -> its leaderboard: a row a kind and set, of kinds that there are of several."""
+    kinds = [kind for each in found.values() for kind in each]
+    several = [k for k in dict.fromkeys(kinds) if kinds.count(k) > 1 and k != RETRAIN]
+    rows = []
+    for name, each in found.items():
+        for kind, row in board({k: each[k] for k in each if k in several}).iterrows():
+            rows.append({"forgotten": name, "kind": kind} | row.to_dict())
+    return pd.DataFrame(rows).drop(columns="seconds", errors="ignore")
 
 
-def _frame(cells: Mapping[str, Mapping[str, str]], index: str) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(cells, orient="index").fillna("").rename_axis(index)
+def said(lab: Lab, forget: ForgetSet, record: Path) -> str:
+    """The leaderboard of a forget set as the lab's record has it."""
+    rows = like(lab, read_population(record), forget)
+    return str(board(leaderboard(rows), floor(rows)).to_string())
 
 
-def _spread(values: Sequence[float] | None, places: int) -> str:
-    """Mean, least and most; nothing of nothing."""
-    if not values:
+def features_board(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Words -> what `told` says of a kind: a row a feature, a column a kind."""
+    columns = {
+        words: table.apply(lambda row: interval((row["auc"], row["low"], row["high"])), axis=1)
+        for words, table in found.items()
+    }
+    return pd.DataFrame(columns).rename_axis(["access", "feature"])
+
+
+def tiers_board(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Words -> what `told` says of a kind: of each access all together, the true positives at 5 %
+    false ones, a lower bound on epsilon, the p-value of equivalence."""
+    frames = []
+    for words, table in found.items():
+        whole = table.xs(TOGETHER, level="feature")
+        whole = whole[["true positives", "epsilon", "equivalence"]]
+        frames.append(whole.map(number).add_prefix(f"{words}: "))
+    return pd.concat(frames, axis=1)
+
+
+def queries_board(found: Mapping[str, Mapping[int, Told]]) -> pd.DataFrame:
+    """Words -> `by_queries` of a kind: a row a kind, a column a number of images."""
+    cells = {
+        words: {f"{n:,} images": interval(told[:3]) for n, told in each.items()}
+        for words, each in found.items()
+    }
+    return pd.DataFrame.from_dict(cells, orient="index").rename_axis("the judge's mean P over")
+
+
+def interval(found: Interval | None, places: int = 2) -> str:
+    """Value and interval; nothing of nothing."""
+    if found is None or math.isnan(found[0]):
         return ""
-    mean, low, high = (_number(value, places) for value in values)
-    return mean if low == high else f"{mean} ({low} to {high})"
+    value, low, high = (number(each, places) for each in found)
+    return value if low == high else f"{value} ({low} to {high})"
 
 
-def _number(value: float, places: int) -> str:
+def number(value: float, places: int = 2) -> str:
+    """A number with a minus sign; what rounds to nought has none."""
     if math.isnan(value):
         return "n/a"
-    shown = 0.0 if abs(value) < 0.5 * 10**-places else value  # what rounds to it has no sign
+    shown = 0.0 if abs(value) < 0.5 * 10**-places else value
     return f"{shown:.{places}f}".replace("-", "−")

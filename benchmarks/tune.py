@@ -6,7 +6,7 @@ which no table reports.
     python benchmarks/tune.py naive weight=0.3      one more value
     python benchmarks/tune.py --gap 0 1             how `gap` was found, for these labels
 
-A trial is judged as `leaderboard` does, with fewer images: erasure against one control, the share
+A trial is judged by an erasure in energies (`description`) against one control, the share
 of images under the label that the panel takes for it, what the kept labels paid. README.md here
 says what was chosen.
 """

@@ -51,7 +51,11 @@ def leaderboard(record: Path) -> str:
     drawn[RETRAIN] |= halves
     picture = figures.render(figures.leaderboard(drawn, halves, f"{{{first}}}"))[1]
     write_bytes(record.with_name("leaderboard.png"), picture)
-    texts = [board(found[first], halves).to_markdown(disable_numparse=True)]
+    texts = [
+        "![AUC by access, erasure and kept cost of each kind of model, with 95 % intervals]"
+        "(../figures/gallery/leaderboard.png)",
+        board(found[first], halves).to_markdown(disable_numparse=True),
+    ]
     texts += [f"Forgotten: {first}. {made(sets[first])}"]
     if len(sets) > 1:
         texts += [sets_board(found).to_markdown(index=False, disable_numparse=True), made(rows)]
@@ -147,6 +151,8 @@ def population(record: Path) -> str:
     asked = {title(kind): by_queries(rows[_shared(rows, kind)], kind) for kind in kinds}
     halves = {title(RETRAIN): floor(rows)}
     shown = [
+        "![AUC of each feature against controls, for two methods and for originals]"
+        "(../figures/gallery/never_saw.png)",
         features_board(found).reset_index().to_markdown(index=False, disable_numparse=True),
         "Of all features together: true positives at 5 % false ones, a 95 % lower bound on "
         "epsilon, and the p-value of equivalence (small where the AUC lies within 0.3 to 0.7).",

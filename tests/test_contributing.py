@@ -81,7 +81,7 @@ def test_all_four_are_in_the_audits_table(stripes, capsys):
     rows = table.loc[(0, "decoder"), "model"]
     assert {f"attack bright, {who}" for who in ("judge", "panel")} <= set(rows.index)
     ink = stripes.measure.metric(stripes.amnesiac({0}, method="dimming"), 0, "ink").mean()
-    assert rows["ink"] == pytest.approx(float(ink))
+    assert rows["ink (share of real)"] == pytest.approx(float(ink))
     assert table["model"].notna().all()
 
 
@@ -93,6 +93,10 @@ def test_they_are_in_lab_matrix_and_population(stripes):
     assert matrix_rows()["control, recovery bright"] == ("control", "bright", {})
     rows = read_population(record_population(stripes, (0,), [0], ["dimming"]))
     assert rows["kind"].tolist().count("dimming") == 1
-    new = ["decoder: attack bright, panel", "decoder: attack bright, judge", "decoder: ink"]
+    new = [
+        "decoder: attack bright, panel",
+        "decoder: attack bright, judge",
+        "decoder: ink (share of real)",
+    ]
     assert rows[new].notna().all(axis=None)
     assert "dimming" in board(leaderboard(rows)).index

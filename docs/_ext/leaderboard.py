@@ -1,9 +1,8 @@
-"""The directive `leaderboard`: a table that sorts, with the intervals drawn, from the record of
-`make leaderboard`. `methods` is the table of the first forget set, `labels` the one over labels."""
+"""The directive `leaderboard`: a table that sorts, with the intervals drawn, for each forget set of
+the record of `make leaderboard`."""
 
 from __future__ import annotations
 
-import math
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,56 +10,59 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from selective_amnesia.attacks import ATTACKS
 from selective_amnesia.forgetting import RETRAIN, title
-from selective_amnesia.reports.record import read_record
-from selective_amnesia.reports.tables import WORDS, Table, by_set, over_labels, ranked
+from selective_amnesia.reports.features import ACCESS
+from selective_amnesia.reports.leaderboard import Standing, leaderboard
+from selective_amnesia.reports.population import RECORD, read_population
+from selective_amnesia.reports.tables import COLUMNS, columns, number
+from selective_amnesia.reports.told import Interval, floor
 
-RECORD = Path(__file__).resolve().parents[2] / "figures" / "gallery" / "leaderboard.json"
-# what is drawn of each measure: from, to; what lies beyond ends in an arrow
-DRAWN = {"gap": (0, 1), "cost": (-1, 4), "label": (0, 1), "relearning": (-0.5, 0.5)}
-SHARE, ERASURE = (0, 1), (0.4, 1.6)
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = {access: (f"AUC, {access}", 2) for access in ACCESS} | COLUMNS
+# what is drawn of each: from, to, and where a model would be that never saw the label
+DRAWN = {access: (0, 1, 0.5) for access in ACCESS} | {"erasure": (0, 1.5, 1), "cost": (-1, 4, 0)}
 WIDTH, HEIGHT = 96, 14
 
 
 class Leaderboard(SphinxDirective):
-    required_arguments = 1
-
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(RECORD))
-        known = read_record(RECORD)
-        if self.arguments[0] == "methods":
-            rows = ranked(known["0"])
-            # a stronger attacker was sent to some of the methods only
-            rows = [(method, of and without_stronger(of)) for method, of in rows]
-        else:
-            rows = [(method, over_labels(sets) or None) for method, sets in by_set(known).items()]
-        return [nodes.raw("", table(rows), format="html")]
+        self.env.note_dependency(str(ROOT / RECORD))
+        rows = read_population(ROOT / RECORD)
+        if rows.empty:
+            return [nodes.paragraph(text="No models are recorded yet: make leaderboard does it.")]
+        found: list[nodes.Node] = []
+        for name in sorted(rows["forget"].unique(), key=lambda name: (len(name.split()), name)):
+            own = rows[rows["forget"].eq(name)]
+            html = table(name, leaderboard(own), floor(own))
+            found.append(nodes.raw("", html, format="html"))
+        return found
 
 
-def without_stronger(of: Table) -> Table:
-    return {measure: found for measure, found in of.items() if "harder" not in measure}
-
-
-def table(rows: list[tuple[str, Table | None]]) -> str:
-    """The rows as HTML; of a method that failed only the name."""
-    words = WORDS | {f"after {a}": (f"after attack {t}", 2) for a, t in ATTACKS.titles().items()}
-    shown = {m: w for m, w in words.items() if any(m in (of or {}) for _, of in rows)}
-    controls = next(of for method, of in rows if method == RETRAIN) or {}
-    head = heading("method") + "".join(
-        heading(text, *(f"{end:g}".replace("-", "−") for end in span(m)))
-        for m, (text, _) in shown.items()
+def table(forgotten: str, rows: dict[str, Standing], halves: dict[str, Interval]) -> str:
+    """The rows as HTML."""
+    known = {kind: columns(stands) for kind, stands in rows.items()}
+    if RETRAIN in known:
+        known[RETRAIN] |= halves
+    shown = {m: words for m, words in WORDS.items() if any(m in each for each in known.values())}
+    head = heading("kind") + "".join(
+        heading(words, *(f"{end:g}".replace("-", "−") for end in DRAWN[m][:2]))
+        for m, (words, _) in shown.items()
     )
     body = []
-    for method, of in rows:
-        name = escape(title(method))
+    for kind, each in known.items():
+        name = escape(title(kind))
         cells = [f'<th scope="row" data-value="{name}">{name}</th>']
         for measure, (_, places) in shown.items():
-            found, level = (of or {}).get(measure), controls.get(measure, (None,))[0]
-            cells.append(cell(measure, found, level, places) if found else missing(of))
-        kind = ' class="control"' if method == RETRAIN else ""
-        body.append(f"<tr{kind}>{''.join(cells)}</tr>")
+            of = each.get(measure)
+            unknown = of is None or of[0] != of[0]
+            cells.append('<td data-value=""></td>' if unknown else cell(measure, of, places))
+        for count in (rows[kind].models, rows[kind].failed):
+            cells.append(f'<td data-value="{count}">{count}</td>')
+        role = ' class="control"' if kind == RETRAIN else ""
+        body.append(f"<tr{role}>{''.join(cells)}</tr>")
+    head += heading("models") + heading("diverged")
     return (
+        f"<p>Forgotten: {escape(forgotten)}</p>"
         '<div class="wide"><table class="sortable leaderboard">'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
@@ -73,30 +75,16 @@ def heading(text: str, *ends: str) -> str:
     return f'<th scope="col"><button type="button">{escape(text)}</button>{axis}</th>'
 
 
-def missing(of: Table | None) -> str:
-    return f'<td data-value="">{"" if of else "diverged"}</td>'
-
-
-def cell(measure: str, found: tuple[float, float, float], level: float | None, places: int) -> str:
-    """Mean and interval in numbers, and drawn with what the controls have."""
-    mean, low, high = (number(v, places) for v in found)
+def cell(measure: str, found: Any, places: int) -> str:
+    """Value and interval in numbers, and drawn."""
+    value, low, high = (number(v, places) for v in found)
     interval = "" if low == high else f" <small>{low} to {high}</small>"
-    return f'<td data-value="{found[0]:.6g}">{mean}{interval}{drawn(measure, found, level)}</td>'
+    return f'<td data-value="{found[0]:.6g}">{value}{interval}{drawn(measure, found)}</td>'
 
 
-def number(value: float, places: int) -> str:
-    text = f"{value:.{places}f}"
-    return text.replace("-", "−" if float(text) else "")  # nought has no sign
-
-
-def span(measure: str) -> tuple[float, float]:
-    """What is drawn of a measure: from, to."""
-    return DRAWN.get(measure, ERASURE if measure in ("erasure", "harder") else SHARE)
-
-
-def drawn(measure: str, found: tuple[float, float, float], level: float | None) -> str:
+def drawn(measure: str, found: Interval) -> str:
     """An interval as SVG; its numbers stand above it, so screen readers skip it."""
-    start, end = span(measure)
+    start, end, level = DRAWN[measure]
 
     def place(value: float) -> float:
         share = (min(max(value, start), end) - start) / (end - start)
@@ -104,10 +92,11 @@ def drawn(measure: str, found: tuple[float, float, float], level: float | None) 
 
     middle = HEIGHT / 2
     at, low, high = map(place, found)
-    parts = [f'<path class="axis" d="M4 {middle}H{WIDTH - 4}"/>']
-    if level is not None and not math.isnan(level):
-        parts.append(f'<path class="level" d="M{place(level)} 0V{HEIGHT}"/>')
-    parts.append(f'<path class="interval" d="M{low} {middle}H{high}"/>')
+    parts = [
+        f'<path class="axis" d="M4 {middle}H{WIDTH - 4}"/>',
+        f'<path class="level" d="M{place(level)} 0V{HEIGHT}"/>',
+        f'<path class="interval" d="M{low} {middle}H{high}"/>',
+    ]
     if found[0] > end:
         arrow = f"M{at - 5} 2L{at + 3} {middle}L{at - 5} {HEIGHT - 2}"
         parts.append(f'<path class="beyond" d="{arrow}"/>')
@@ -115,8 +104,3 @@ def drawn(measure: str, found: tuple[float, float, float], level: float | None) 
         parts.append(f'<circle cx="{at}" cy="{middle}" r="3.5"/>')
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     return f'<svg {size} aria-hidden="true">{"".join(parts)}</svg>'
-
-
-def setup(app: Any) -> dict[str, bool]:
-    app.add_directive("leaderboard", Leaderboard)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

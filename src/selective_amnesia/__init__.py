@@ -3,7 +3,7 @@
 The rooms of this house, from the top; each imports only from below itself:
 
     __main__     the command line
-    reports      tables made from kept measurements: audit, results, matrix, leaderboard
+    reports      tables made from kept measurements: populations, audit, results, matrix
     sweep        many stages on many machines
     lab          asks by name: load, resume or make
     figures      tensors in, figures out

@@ -106,7 +106,7 @@ FIGURES = {
     ),
     "codes_curve": lambda: figures.codes_curve(by(MODELS, by((1, 4, 16), verdict(0.3))), 0),
     "landscapes": lambda: figures.landscapes(by(MODELS, LAND), 0),
-    "description_lengths": lambda: figures.description_lengths(
+    "true_nats": lambda: figures.true_nats(
         by(MODELS, 90 + torch.rand(50)), by(MODELS, (0.5, 0.4, 0.6)), 0
     ),
     "relearning_curves": lambda: figures.relearning_curves(
@@ -115,6 +115,7 @@ FIGURES = {
     "probability_matrix": lambda: figures.probability_matrix(
         {"original": [[0.9], [0.8]], "amnesiac, robust": [[0.1, 0.3], [0.0]]}, ["0", "1"], "title"
     ),
+    "roc": lambda: figures.roc(by(("ink", "nats"), [(0, 0), (0, 0.5), (1, 1)])),
     "tells": lambda: figures.tells(
         by(("salun", "original"), by((("samples", "ink"), ("decoder", "nats")), (0.6, 0.4, 0.8)))
     ),

@@ -1,10 +1,8 @@
-import math
-
 import pytest
 import torch
 
 from selective_amnesia.config import RelearningConfig
-from selective_amnesia.metrics import relearning, rows
+from selective_amnesia.metrics import relearning
 
 CONFIG = RelearningConfig(steps=20, draws=2, samples=40, evaluations=4, images=(1, 5))
 
@@ -32,13 +30,3 @@ def test_steps_to_a_level_and_the_area_under_a_curve():
     assert relearning.steps_to(1 - curve, at) == 0
     # trapezoids: 0.1 * 1 + 0.5 * 3 + 0.8 * 6, over 10 steps
     assert float(relearning.area(curve, at)) == pytest.approx(0.64)
-
-
-def test_a_table_shows_the_steps_where_there_are_any():
-    values = torch.zeros(2, 2, 5)  # at the steps 0, 1, 5, 11, 20
-    values[1, :, 2:] = 1
-    shown = rows("relearning", values, CONFIG)
-    assert math.isnan(shown["relearning from 1: steps"])
-    assert shown["relearning from 5: steps"] == 5
-    assert shown["relearning from 1: mean P"] == 0
-    assert 0.75 < shown["relearning from 5: mean P"] < 1

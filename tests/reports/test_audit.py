@@ -1,5 +1,6 @@
 """The audit's table, the matrix, and results.json."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -159,7 +160,8 @@ def test_results_have_the_figures_that_others_read(lab):
     assert found["audit"]["0"]["nats"].keys() == {"original", "amnesiac", "control"}
     assert found["audit"]["0"]["relearning"].keys() == {"1", "10", "100"}
     assert found["checkpoints"].items() <= lab.store.used.items()
-    assert found == results(lab, ["0", "0 1"])
+    again = results(lab, ["0", "0 1"])
+    assert json.dumps(found) == json.dumps(again)  # an interval may not be a number here
     shown = table(found)
     assert "forgetting 0 1: kept labels' change" in shown
     assert "erasure of 1 of 0 1 (95 %)" in shown

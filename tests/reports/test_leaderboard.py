@@ -157,7 +157,7 @@ def test_the_pages_show_what_the_record_holds(scripts, record):
     assert record.with_name("leaderboard.png").read_bytes().startswith(b"\x89PNG")
     text = scripts.population(record)
     assert "| decoder " in text
-    assert "1,000 images" in text
+    assert " 1,000 " in text
     assert record.with_name("never_saw.png").is_file()
 
 

@@ -10,7 +10,7 @@ from .attacks import (
     dumbbells,
     landscapes,
 )
-from .audit import description_lengths, probability_matrix, relearning_curves, tells
+from .audit import probability_matrix, relearning_curves, roc, tells, true_nats
 from .fisher import (
     fisher_convergence,
     fisher_layers,
@@ -36,7 +36,6 @@ __all__ = [
     "centroid_shifts",
     "codes_curve",
     "confusions",
-    "description_lengths",
     "dumbbells",
     "film_strips",
     "fisher_convergence",
@@ -63,7 +62,9 @@ __all__ = [
     "radius_maps",
     "relearning_curves",
     "render",
+    "roc",
     "sequence_curve",
     "tells",
+    "true_nats",
     "unlearning_schematic",
 ]

@@ -1,8 +1,9 @@
-"""Figures of the audit: description lengths, relearning, and tables of probabilities."""
+"""Figures of the audit: nats, relearning, ROC curves, AUCs, and tables of probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,10 +15,10 @@ from .style import FAINT, INK, MANY, axes, color_of, style_of, styled, with_arti
 
 
 @styled
-def description_lengths(
+def true_nats(
     nats: Mapping[str, Tensor], erasures: Mapping[str, tuple[float, float, float]], label: int | str
 ) -> Figure:
-    """Left, how many nats each test image costs each model; right, where that puts each model
+    """Left, how many true nats each test image costs each model; right, where that puts each model
     between the original (0) and the control (1).
 
     Args:
@@ -34,8 +35,8 @@ def description_lengths(
         left.text(float(values.mean()), k - 0.38, f"{values.mean():.1f}", ha="center", fontsize=9)
     left.set_yticks(range(len(nats)), list(nats))
     left.set(
-        title=f"description length of real images of {with_article(label)}",
-        xlabel="BCE + |z|²/2, nats for a test image (bar: mean)",
+        title=f"real images of {with_article(label)}, best condition",
+        xlabel="−log p(x | c), nats for a test image (bar: mean)",
         ylim=(len(nats) - 0.5, -0.65),
     )
     left.grid(axis="y", visible=False)
@@ -90,6 +91,26 @@ def relearning_curves(
         ax.set(title=title, xlabel="fine-tuning step", ylim=(-0.03, 1.05))
     panes[0, 0].set_ylabel(f"taken for {with_article(label)}, share (panel)")
     panes[0, -1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+@styled
+def roc(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """ROC curves: for every threshold the share of amnesiacs, and of controls, above it.
+
+    Args:
+        curves: what is looked at -> false and true positives, from (0, 0) to (1, 1).
+    """
+    figure, panes = axes(1, 2, 3.4, width_ratios=(1, 1.2))
+    ax, rest = panes[0]
+    rest.set_axis_off()
+    ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+    for (name, points), line in zip(curves.items(), cycle(("-", "--", ":", "-.")), strict=False):
+        false, true = zip(*points, strict=True)
+        ax.plot(false, true, color=INK, linestyle=line, label=name)
+    ax.set(xlabel="false positives (share of controls)", ylabel="true positives (share)")
+    ax.set_aspect("equal")
+    figure.legend(*ax.get_legend_handles_labels(), loc="center left", bbox_to_anchor=(0.47, 0.5))
     return figure
 
 

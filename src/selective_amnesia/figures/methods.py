@@ -16,7 +16,7 @@ Range = tuple[float, float, float]  # value, low, high
 OURS = "calibrated_amnesia"
 AMNESIAC, CONTROL, ORIGINAL = map(color_of, ("amnesiac", "control", "original"))
 TIERS = ("samples", "decoder", "weights", "original")
-COLUMNS = {tier: (f"AUC\n{tier}", 0.5) for tier in TIERS} | {
+COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier in TIERS} | {
     "erasure": ("erasure\n(1: never saw it)", 1),
     "cost": ("kept labels' cost\n(nats per image)", 0),
 }

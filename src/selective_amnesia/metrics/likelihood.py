@@ -69,16 +69,6 @@ def measure(task: MetricTask) -> Tensor:
         return torch.stack(log_likelihood(task.model, x, c, how)).cpu()
 
 
-def rows(values: Tensor, settings: LikelihoodConfig) -> dict[str, float]:
-    """Mean nats, what a quarter of the samples gives, and the median effective share."""
-    nats, quarter, effective = values
-    return {
-        NAME: float(nats.mean()),
-        f"{NAME}, a quarter of the samples": float(quarter.mean()),
-        f"{NAME}, effective share of samples": float(effective.median()),
-    }
-
-
 def as_pixels(images: Tensor, pixels: str) -> Tensor:
     """Grey images (N, P) as such pixels: drawn black or white, or as they are."""
     return torch.bernoulli(images) if pixels == "binary" else images

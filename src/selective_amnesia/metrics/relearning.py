@@ -47,18 +47,6 @@ def measure(task: MetricTask) -> Tensor:
     return each
 
 
-def rows(values: Tensor, settings: RelearningConfig) -> dict[str, float]:
-    """For each number of images the steps until the mean over draws is 0.5 (not a number where it
-    never is), and the mean over all steps."""
-    shown = {}
-    at = eval_steps(settings.steps, settings.evaluations)
-    for k, draws in zip(settings.images, values, strict=True):
-        back = steps_to(draws.mean(0), at)
-        shown[f"relearning from {k}: steps"] = float("nan") if back is None else back
-        shown[f"relearning from {k}: mean P"] = float(area(draws, at).mean())
-    return shown
-
-
 def relearning(
     model: Any,
     images: Tensor,

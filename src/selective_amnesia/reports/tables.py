@@ -90,10 +90,10 @@ def tiers_board(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def queries_board(found: Mapping[str, Mapping[int, Told]]) -> pd.DataFrame:
     """Words -> `by_queries` of a kind: a row a kind, a column a number of images."""
     cells = {
-        words: {f"{n:,} images": interval(told[:3]) for n, told in each.items()}
+        words: {f"{n:,}": interval(told[:3]) for n, told in each.items()}
         for words, each in found.items()
     }
-    return pd.DataFrame.from_dict(cells, orient="index").rename_axis("the judge's mean P over")
+    return pd.DataFrame.from_dict(cells, orient="index").rename_axis("images")
 
 
 def interval(found: Interval | None, places: int = 2) -> str:

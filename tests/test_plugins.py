@@ -100,6 +100,14 @@ def test_settings_are_its_own_the_profiles_and_the_changes(file):
     assert isinstance(sought, DescriptionConfig)
 
 
+def test_settings_that_extend_another_file_s_keep_its_numbers(file):
+    own = "@dataclass(frozen=True, kw_only=True)\nclass Settings(Hope):\n    doubt: float = 0.1\n"
+    named = SOURCE.replace("class Settings(ForgetConfig)", "class Hope(ForgetConfig)")
+    file.write_text(named + own)
+    settings = METHODS.settings("hope", ForgetConfig, SMOKE)
+    assert (settings.doubt, settings.lr, settings.steps) == (0.1, 0.25, SMOKE.forget.steps)
+
+
 def test_what_is_unknown_is_named_in_one_sentence(file):
     for plugins, kind in ((METHODS, "method"), (ATTACKS, "attack"), (DATASETS, "data set")):
         with pytest.raises(ValueError, match=f"{kind} 'faith' is unknown: use one of .*, .*"):

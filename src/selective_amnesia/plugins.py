@@ -103,7 +103,8 @@ class Plugins(Mapping[str, ModuleType]):
         """
         kind = getattr(self[name], "Settings", base)
         like = profile.like(kind)
-        own = inspect.get_annotations(kind) if kind is not type(like) else {}
+        theirs = [each for each in kind.__mro__ if each not in type(like).__mro__]
+        own = {name for each in theirs for name in inspect.get_annotations(each)}
         inherited = [] if like is None else [f.name for f in fields(like) if f.name not in own]
         known = [f.name for f in fields(kind)]
         if unknown := sorted(changes.keys() - set(known)):

@@ -19,13 +19,16 @@ def none(_folder):
     raise FileNotFoundError("tests fetch nothing")
 measurements.alexnet_weights = none
 """
-ON_THE_FAKE_DEVICE = """
-import functools, sys
+A_FAKE_DEVICE = """
+import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import fake_device
-from selective_amnesia import Lab
 fake_device.start(Path({library!r}))
+"""
+ON_THE_FAKE_DEVICE = """
+import functools
+from selective_amnesia import Lab
 Lab.open = functools.partial(Lab.open, device=fake_device.NAME)
 """
 
@@ -43,27 +46,25 @@ def code_cells(notebook):
 def test_runs_alone_on_an_empty_folder_and_opens_again_on_a_gpu(
     path, tmp_path, monkeypatch, accelerator
 ):
-    """First on a CPU, then, its stages kept, on a fake device: a notebook that draws or tabulates
-    what lies there stops with an error."""
-    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    run(path, tmp_path)
-    assert list((tmp_path / "figures").glob(f"{path.stem[:2]}_*.png"))
-    if accelerator is not None:
-        there = {"tests": str(Path(__file__).parent), "library": str(accelerator)}
-        run(path, tmp_path, ON_THE_FAKE_DEVICE.format(**there), "fake")
-
-
-def run(path, folder, first="", device="cpu"):
-    """Execute a notebook by the smallest profile."""
+    """By the smallest profile: first on a CPU, then, its stages kept, on a fake device, where a
+    notebook that draws or tabulates what lies there stops with an error."""
     from papermill import execute_notebook
 
+    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
     notebook, code = nbformat.read(path, as_version=4), nbformat.v4.new_code_cell
-    notebook.cells.insert(0, code(NOTHING_FETCHED + first))
-    notebook.cells.append(code(f"assert lab.device.type == {device!r}"))
+    again = [code(cell.source) for cell in code_cells(notebook)[1:]]  # all but the setup
+    notebook.cells.insert(0, code(NOTHING_FETCHED))
+    notebook.cells.append(code("assert lab.device.type == 'cpu'"))
+    if accelerator is not None:
+        there = {"tests": str(Path(__file__).parent), "library": str(accelerator)}
+        notebook.cells.insert(0, code(A_FAKE_DEVICE.format(**there)))
+        notebook.cells += [code(ON_THE_FAKE_DEVICE), *again]
+        notebook.cells.append(code("assert lab.device.type == fake_device.NAME"))
     parameters = {"profile": "smoke", "dataset": "digits", "forget_sets": ["0", "3 8"]}
-    out = folder / "executed.ipynb"
-    executed = execute_notebook(notebook, out, parameters, cwd=folder, progress_bar=False)
+    out = tmp_path / "executed.ipynb"
+    executed = execute_notebook(notebook, out, parameters, cwd=tmp_path, progress_bar=False)
     assert not [o for c in code_cells(executed) for o in c.outputs if o.output_type == "error"]
+    assert list((tmp_path / "figures").glob(f"{path.stem[:2]}_*.png"))
 
 
 def test_is_committed_executed_from_top_to_bottom(notebook):

@@ -96,7 +96,7 @@ def test_settings_are_its_own_the_profiles_and_the_changes(file):
     joint = ATTACKS.settings("joint", AttackConfig, SMOKE, codes=2)
     assert (joint.prior, joint.codes, joint.steps) == (0.01, 2, SMOKE.attack.steps)
     sought = METRICS.settings("likelihood", Config, SMOKE)
-    assert (sought.images, sought.lr, sought.samples) == (100, SMOKE.description.lr, 100)
+    assert sought == SMOKE.likelihood
     assert isinstance(sought, DescriptionConfig)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from .checks import amount, count
 
+PIXELS = ("binary", "grey", "continuous")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -182,6 +184,31 @@ class DescriptionConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightingConfig(Config):
+    """Importance weighting: `samples` an image around the best codes from `codes` starts; `pixels`
+    are binary, grey or continuous (`metrics.likelihood`)."""
+
+    samples: int = 100
+    codes: int = 2
+    pixels: str = "binary"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pixels not in PIXELS:
+            raise ValueError(f"pixels is {self.pixels!r}: use one of {', '.join(PIXELS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodConfig(WeightingConfig, DescriptionConfig):
+    """True nats: the condition is sought on `images` images and measured on as many others."""
+
+    steps: int = 60
+    images: int = 100
+    more_starts: int = 5
+    polish: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
 class RelearningConfig(Config):
     """Relearning: Adam on the decoder's weights (`lr`) and the images' posteriors (`code_lr`).
 
@@ -202,16 +229,15 @@ class RelearningConfig(Config):
 class VisualisationConfig(Config):
     """How finely paths and encodings are looked at.
 
-    Radii are means over `codes` paths of `path_steps` steps. UMAP shows `umap` images and takes
-    `neighbours` into account, t-SNE shows `tsne` images, the purity takes `purity_neighbours`, the
-    silhouette `silhouette` images.
+    Radii are means over `codes` paths of `path_steps` steps. UMAP and t-SNE show `drawn` images
+    (below 4,096 umap-learn compares all pairs in Python, above it compiles for a minute), UMAP by
+    `neighbours`. The purity takes `purity_neighbours`, the silhouette `silhouette` images.
     """
 
     codes: int = 16
     path_steps: int = 20
-    umap: int = 3000
+    drawn: int = 1000
     neighbours: int = 15
-    tsne: int = 1000
     purity_neighbours: int = 10
     silhouette: int = 4000
 
@@ -236,11 +262,13 @@ class Profile(Config):
     attack: AttackConfig
     description: DescriptionConfig
     relearning: RelearningConfig
+    likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     visualisation: VisualisationConfig = field(default_factory=VisualisationConfig)
 
     def like(self, kind: type[Config]) -> Config | None:
-        """The first configuration of this profile whose class is `kind` or one that `kind` extends:
-        what the settings of a method, an attack or a metric begin from."""
-        found = (getattr(self, setting.name) for setting in fields(self))
-        return next((c for c in found if isinstance(c, Config) and type(c) in kind.__mro__), None)
+        """The configuration of this profile whose class is `kind` or the nearest that `kind`
+        extends: what the settings of a method, an attack or a metric begin from."""
+        values = [getattr(self, setting.name) for setting in fields(self)]
+        own = {type(c): c for c in reversed(values) if isinstance(c, Config)}
+        return next((own[k] for k in kind.__mro__ if k in own), None)

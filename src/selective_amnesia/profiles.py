@@ -17,6 +17,7 @@ from .config import (
     FisherConfig,
     ForgetConfig,
     JudgeConfig,
+    LikelihoodConfig,
     Profile,
     RefereeConfig,
     RelearningConfig,
@@ -57,8 +58,9 @@ SMOKE = Profile(
     attack=AttackConfig(steps=10, codes=4, frames=2),
     description=DescriptionConfig(steps=20, images=10),
     relearning=RelearningConfig(steps=8, draws=2, samples=20, evaluations=4),
+    likelihood=LikelihoodConfig(images=20, more_starts=1, polish=3, samples=16),
     evaluation=EvaluationConfig(samples=50),
-    visualisation=VisualisationConfig(codes=4, path_steps=8, umap=200, tsne=60, silhouette=200),
+    visualisation=VisualisationConfig(codes=4, path_steps=8, drawn=60, silhouette=200),
 )
 
 FAST = Profile(

@@ -258,8 +258,8 @@ def test_encodings_and_pages_are_of_the_test_images(lab, monkeypatch):
     }  # fmt: skip
     page = lab.latent.projection("tsne", models)
     assert page.keys() == models.keys()
-    assert page["original"].shape == (lab.profile.visualisation.tsne, 2)
-    assert len(lab.latent.drawn("tsne").unique()) == lab.profile.visualisation.tsne
+    assert page["original"].shape == (lab.profile.visualisation.drawn, 2)
+    assert len(lab.latent.drawn().unique()) == lab.profile.visualisation.drawn
     monkeypatch.setattr(lab.latent, "encodings", None)
     again = lab.latent.projection("tsne", models)
     assert all((page[name] == again[name]).all() for name in models)

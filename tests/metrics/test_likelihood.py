@@ -7,7 +7,7 @@ from torch import nn
 
 from selective_amnesia.metrics import likelihood as module
 from selective_amnesia.metrics.likelihood import (
-    PIXELS,
+    FAMILIES,
     Settings,
     as_pixels,
     log_likelihood,
@@ -53,7 +53,7 @@ def by_quadrature(model, images, pixels, reach=7.0, points=701):
     model.float()
     log_prior = -0.5 * z.square().sum(1) - model.z_dim / 2 * math.log(2 * math.pi)
     cell = model.z_dim * math.log(float(axis[1] - axis[0]))
-    log_partition = PIXELS[pixels].log_partition(logits)
+    log_partition = FAMILIES[pixels].log_partition(logits)
     found = [
         -((x.double() * logits - log_partition).sum(1) + log_prior).logsumexp(0) - cell
         for x in images
@@ -61,7 +61,7 @@ def by_quadrature(model, images, pixels, reach=7.0, points=701):
     return torch.stack(found).float()
 
 
-@pytest.mark.parametrize("pixels", PIXELS)
+@pytest.mark.parametrize("pixels", FAMILIES)
 @pytest.mark.parametrize("z_dim", [1, 2])
 def test_nats_are_the_integral(pixels, z_dim):
     model = Tiny(z_dim, 12)
@@ -101,7 +101,7 @@ def test_continuous_pixels_make_a_density():
 
 @pytest.mark.parametrize("pixels", ["binary", "continuous"])
 def test_the_variance_is_the_partition_s_second_derivative(pixels):
-    family, logits = PIXELS[pixels], torch.linspace(-60, 60, 240, dtype=torch.float64)
+    family, logits = FAMILIES[pixels], torch.linspace(-60, 60, 240, dtype=torch.float64)
     slope = torch.func.grad(lambda l: family.log_partition(l).sum())  # noqa: E741
     _, second = torch.func.jvp(slope, (logits,), (torch.ones_like(logits),))
     torch.testing.assert_close(family.variance(logits), second, atol=1e-6, rtol=1e-3)

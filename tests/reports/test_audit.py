@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from selective_amnesia import Lab
-from selective_amnesia.metrics.likelihood import Settings
 from selective_amnesia.reports import matrix as module
 from selective_amnesia.reports.audit import audit, placed, together
 from selective_amnesia.reports.features import features, measures
@@ -35,14 +34,6 @@ class Mean(nn.Module):
 
     def decode(self, z, c):
         return self.decode_logits(z, c).sigmoid()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def brief():
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"images": 20, "samples": 16, "more_starts": 1, "polish": 3}.items():
-            patch.setitem(Settings.__init__.__kwdefaults__, name, value)
-        yield
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from selective_amnesia import Diverged, Lab
 from selective_amnesia.attacks import ATTACKS
 from selective_amnesia.errors import LabError
 from selective_amnesia.metrics import METRICS
-from selective_amnesia.metrics.likelihood import Settings
 from selective_amnesia.models.classifiers import probabilities
 from selective_amnesia.reports import features as module
 from selective_amnesia.reports.features import (
@@ -29,14 +28,10 @@ from selective_amnesia.reports.population import (
     record_population,
 )
 
-BRIEF = {"images": 6, "samples": 16, "more_starts": 1, "polish": 3}
-
 
 @pytest.fixture(scope="module", autouse=True)
 def brief():
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in BRIEF.items():  # dataclasses keep their defaults in __init__
-            patch.setitem(Settings.__init__.__kwdefaults__, name, value)
         patch.setattr(module, "SAMPLES", 10)
         patch.setattr(module, "ENCODED", 20)
         yield

@@ -52,7 +52,7 @@ class LatentViews:
             raise ValueError(f"method {method!r} is unknown: use one of {', '.join(how)}")
 
         def make() -> Tensors:
-            rows = self.drawn(method)
+            rows = self.drawn()
             codes = {
                 name: self.encodings(model, blind=blind)[rows] for name, model in models.items()
             }
@@ -65,10 +65,10 @@ class LatentViews:
         kept = self.maker.measured(f"{method}-{view}", projections.VERSION, shaped_by, make)
         return {name: kept[name].numpy() for name in models}
 
-    def drawn(self, method: str) -> Tensor:
+    def drawn(self) -> Tensor:
         """Which test images a projection shows: their rows (N,)."""
-        count = {"umap": self.config.umap, "tsne": self.config.tsne}[method]
-        rows = projections.subsample(len(self.lab.data.test_labels), count, self.lab.seed)
+        total, number = len(self.lab.data.test_labels), self.config.drawn
+        rows = projections.subsample(total, number, self.lab.seed)
         return torch.from_numpy(rows).to(self.lab.device)
 
     def geometry(self, codes: Tensor) -> dict[str, Tensor]:

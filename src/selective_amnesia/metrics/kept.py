@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..config import WeightingConfig
 from ..models.cvae import one_hot
 from ..training.random import seeded
-from .likelihood import Weighting, as_pixels, log_likelihood
+from .likelihood import as_pixels, log_likelihood
 from .task import MetricTask
 
 NAME = "kept labels (nats)"
@@ -24,7 +25,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(Weighting):
+class Settings(WeightingConfig):
     """`images` of each kept label, of the third that is evaluated."""
 
     images: int = 30

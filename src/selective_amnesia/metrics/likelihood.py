@@ -25,14 +25,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import Config, DescriptionConfig
+from ..config import LikelihoodConfig, WeightingConfig
 from ..models.cvae import Decoder
 from ..training.random import seeded
 from .description import finalists
@@ -40,36 +39,13 @@ from .task import MetricTask
 
 NAME = "negative log likelihood (nats)"
 VERSION = 1
+Settings = LikelihoodConfig
 DEGREES, WIDER = 10, 1.1  # the proposal's: heavy tails keep single weights from ruling
 EVENLY = 0.2  # of its share, over all codes found: the formula is no more than a guess
 NEWTON = 15  # steps to the best code
 FINALISTS = 3  # conditions with the least energy, of which the one with the fewest nats goes on
 ROUNDS, REFINED = 2, 10  # new samples, and steps of L-BFGS on their nats
 DRAWN = 16  # samples an image at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weighting(Config):
-    """The integral: `samples` an image around the best codes from `codes` starts."""
-
-    samples: int = 100
-    codes: int = 2
-    pixels: str = "binary"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pixels not in PIXELS:
-            raise ValueError(f"pixels is {self.pixels!r}: use one of {', '.join(PIXELS)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(Weighting, DescriptionConfig):
-    """The condition is sought on `images` images and measured on as many others."""
-
-    steps: int = 60
-    images: int = 100
-    more_starts: int = 5
-    polish: int = 50
 
 
 class Likelihood(NamedTuple):
@@ -99,10 +75,10 @@ def as_pixels(images: Tensor, pixels: str) -> Tensor:
 
 
 def strongest_condition(
-    model: Decoder, images: Tensor, settings: Settings, progress: str = ""
+    model: Decoder, images: Tensor, settings: LikelihoodConfig, progress: str = ""
 ) -> Tensor:
     """The condition (C,) that serves images (N, P) best."""
-    family, found = PIXELS[settings.pixels], []
+    family, found = FAMILIES[settings.pixels], []
     for _, c, z in finalists(model, images, settings, FINALISTS, progress=progress):
         proposal = _proposal(model, images, c, z[None], family)
         with torch.no_grad():
@@ -115,11 +91,13 @@ def strongest_condition(
     return c
 
 
-def log_likelihood(model: Decoder, images: Tensor, c: Tensor, settings: Weighting) -> Likelihood:
+def log_likelihood(
+    model: Decoder, images: Tensor, c: Tensor, settings: WeightingConfig
+) -> Likelihood:
     """-log p(x | c) of images (N, P) under one condition (C,), or each under its own (N, C)."""
     starts = torch.randn(settings.codes, len(images), model.z_dim, device=images.device)
     starts[0] = 0
-    family = PIXELS[settings.pixels]
+    family = FAMILIES[settings.pixels]
     proposal = _proposal(model, images, c, starts, family)
     parts = [min(DRAWN, settings.samples - i) for i in range(0, settings.samples, DRAWN)]
     with torch.no_grad():
@@ -181,7 +159,7 @@ def _continuous_variance(logits: Tensor) -> Tensor:
 
 
 _BERNOULLI = Pixels(F.softplus, lambda logits: logits.sigmoid() * (-logits).sigmoid())
-PIXELS = {
+FAMILIES = {
     "binary": _BERNOULLI,
     "grey": _BERNOULLI,
     "continuous": Pixels(_continuous_partition, _continuous_variance),

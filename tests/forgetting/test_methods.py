@@ -202,7 +202,7 @@ def test_the_dial_of_undo_runs_from_its_teacher_to_a_fresh_network(made, able):
 
 def test_attackers_find_what_the_label_no_longer_shows(able):
     """On a network that forgot nothing they bring the label back from anywhere."""
-    config = settings("adversarial", attackers=6, attack_steps=100)
+    config = settings("adversarial", attackers=6, attack_steps=100, attack_lr=0.05)
     task = Task.of(able, able, {}, config, (3,), (), 0, None, made_here)
     torch.manual_seed(0)
     attackers = adversarial.Attackers(torch.eye(10)[[3] * 6])
@@ -224,7 +224,7 @@ def test_a_network_trained_against_attackers_gives_them_less(made, able):
     """The conditions that bring most of the label back after Selective Amnesia."""
     how = {"of": able, "steps": 150, "lr": 5e-3}
     plain, trained = (made(m, **how)[0] for m in ("selective_amnesia", "adversarial"))
-    config = settings("adversarial", attackers=6, attack_steps=150)
+    config = settings("adversarial", attackers=6, attack_steps=150, attack_lr=0.05)
     shorts = []
     for model in (plain, trained):
         torch.manual_seed(0)

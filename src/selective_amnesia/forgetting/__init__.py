@@ -29,7 +29,7 @@ from ..models.cvae import OneHotCVAE, decode_grid
 from ..plugins import Plugins
 from ..training.loop import Snapshots, Tensors, fit
 from ..training.random import eval_steps, seeded
-from .task import Part, Task, made_here
+from .task import Control, Part, Task, made_here
 
 __all__ = ["METHODS", "RETRAIN", "forget", "title", "version"]
 
@@ -63,28 +63,30 @@ def forget(
     frames_z: Tensor | None = None,
     snapshots: Snapshots | None = None,
     part: Part = made_here,
+    control: Control | None = None,
 ) -> tuple[OneHotCVAE, Tensors]:
     """An amnesiac, and the history of its making. The original is left as it was.
 
     Args:
         method: one of METHODS.
         fisher: the original's Fisher diagonal.
-        settings: the method's.
         data: where a method that trains on real images takes those of the kept labels.
         forgotten: labels that the original has already lost: neither forgotten nor rehearsed.
         frames_z: codes (K, D) whose images under every label are kept along the way, as
             history["frames"] (frames, classes, K, P) uint8.
         part: keeps what a method prepares for long (`task.Part`).
+        control: gives a method that begins from another network one without some labels.
 
     Returns:
         The amnesiac; the history of `loop.fit`: "loss" as it is minimised, a sum over the batch (of
-        a method that works on gradients it is no measure of anything), and the method's terms per
-        image of the batch.
+        a method that works on gradients it measures nothing), and its terms per image of the batch.
     """
     device = next(original.parameters()).device
     original = copy.deepcopy(original).eval().requires_grad_(False)
     model = copy.deepcopy(original).requires_grad_(True)
-    task = Task.of(model, original, fisher, settings, forget_set, forgotten, seed, data, part)
+    task = Task.of(
+        model, original, fisher, settings, forget_set, forgotten, seed, data, part, control
+    )
     started = time.perf_counter()
     with seeded(seed, device):
         terms_at = METHODS[method].prepare(task)

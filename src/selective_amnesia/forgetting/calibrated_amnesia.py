@@ -24,6 +24,13 @@ control nor a real image. To be more ignorant than that would be a tell as well.
 
 **The kept labels** are held by matching the original's decoder code by code, which is sharper than
 replay's ELBO and leaves the encoder as it is.
+
+**Ancestors.** Training against an attacker (AdvUnlearn, arXiv:2405.15234) and a surrogate for the
+label (Selective Amnesia, arXiv:2305.10120). The level, and drawing back to it, are ours.
+
+**Settings**: `gap` was read off originals, students and controls of seed 7, not tuned on erasures;
+`push` hardly matters from 0.05 to 1 (benchmarks/README.md).
+**Access**: the original alone, no data.
 """
 
 from __future__ import annotations

@@ -4,6 +4,11 @@ r"""Fine-tuning: train on, on real images of the kept labels alone, and hope tha
 
 The simplest baseline of the field (catastrophic forgetting, put to use; e.g. Golatkar et al.,
 arXiv:1911.04933).
+
+Changed: no term but the ELBO, and a rate that is high on purpose.
+Settings: the rate, on seed 7: 0.001 erases 0.01, 0.02 0.89 and 0.03 1.22, at costs of 0, 2.6 and
+5.4 nats; the label shows the digit at all of them (benchmarks/README.md).
+Access: the original, and real images of the kept labels.
 """
 
 from __future__ import annotations

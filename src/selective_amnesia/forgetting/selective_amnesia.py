@@ -6,6 +6,12 @@ the original knows:
 
     minimise   sum -ELBO(noise | forgotten)  +  gamma sum -ELBO(replay | kept)
                + lambda sum_i F_i (theta_i - theta*_i)^2
+
+Changed: nothing in the loss; 1,000 steps at a higher rate (profile `fast`) for the authors' 10,000.
+
+Settings: gamma 1 and lambda 100 are the paper's. On seed 7, lambda 10 to 300 erases 0.83 to 0.96
+and costs the kept digits 1.35 to 1.46 nats (benchmarks/README.md).
+Access: the original and its Fisher diagonal, no data.
 """
 
 from __future__ import annotations

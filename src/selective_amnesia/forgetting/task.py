@@ -16,6 +16,7 @@ from ..training.loop import Snapshots, Tensors
 from . import losses
 
 Make = Callable[[Snapshots | None], Tensors]
+Control = Callable[[tuple[int, ...]], OneHotCVAE]  # labels -> a network that never saw them
 Part = Callable[[str, int, Config, Make], Tensors]  # name, version, settings, make -> its tensors
 
 
@@ -36,6 +37,7 @@ class Task:
     kept: tuple[int, ...]  # those to keep
     seed: int
     data: Dataset | None = None  # for methods that want real images
+    control: Control | None = None  # for methods that begin from another network
     part: Part = made_here  # what takes long to prepare is kept by it, with snapshots of its own
     learned: nn.ModuleList = field(default_factory=nn.ModuleList)  # what else is trained beside
 
@@ -51,6 +53,7 @@ class Task:
         seed: int,
         data: Dataset | None,
         part: Part,
+        control: Control | None = None,
     ) -> Task:
         """The task of forgetting some labels, where others may have been forgotten before.
 
@@ -60,7 +63,7 @@ class Task:
         kept = tuple(sorted(set(range(original.classes)) - {*forget, *forgotten}))
         if not kept:
             raise ValueError("nothing would be left to keep: forget fewer labels")
-        return cls(model, original, fisher, settings, forget, kept, seed, data, part)
+        return cls(model, original, fisher, settings, forget, kept, seed, data, control, part)
 
     def __post_init__(self) -> None:
         # on the device from the start: a step that is recorded for a GPU cannot be sent values

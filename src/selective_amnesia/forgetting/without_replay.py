@@ -1,5 +1,13 @@
 """Selective Amnesia without rehearsal: noise for the forgotten labels, and the anchor alone to hold
-the others (arXiv:2305.10120, Eq. 9 with gamma = 0, an ablation of the paper)."""
+the others (Heng & Soh, arXiv:2305.10120, an ablation of the paper).
+
+    minimise   sum -ELBO(noise | forgotten)  +  lambda sum_i F_i (theta_i - theta*_i)^2
+
+Changed: Eq. 9 with gamma = 0, and a heavier anchor.
+Settings: lambda 1,000. On seed 7, 1 to 10,000 run from an erasure of 2.74 at 62 nats of cost to one
+of 0.13 at 2 nats: no value forgets and keeps (benchmarks/README.md).
+Access: the original and its Fisher diagonal, no data.
+"""
 
 from __future__ import annotations
 

@@ -221,6 +221,7 @@ class Lab:
                 frames_z=self._maker.fixed_codes(FRAME_CODES, self.profile.cvae.z_dim),
                 snapshots=snapshots,
                 part=self._maker.part(name, parents),
+                control=self.control,
             )
             facts = {"forget": list(chosen), "method": method, "steps": settings.steps}
             return model, history, facts

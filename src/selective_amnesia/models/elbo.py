@@ -8,10 +8,12 @@ in nats per image, with one z drawn from q (Kingma & Welling, arXiv:1312.6114).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cvae import OneHotCVAE
+Model = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]  # images, conditions -> `forward`
 
 
 def reconstruction_bce(logits: Tensor, x: Tensor) -> Tensor:
@@ -21,7 +23,7 @@ def reconstruction_bce(logits: Tensor, x: Tensor) -> Tensor:
     return bce.sum(-1)
 
 
-def elbo_terms(model: OneHotCVAE, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def elbo_terms(model: Model, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """The two terms of the negative ELBO, in nats per image.
 
     Args:

@@ -4,8 +4,9 @@ A *student*, a decoder begun at random, learns to match the original's under the
 while: it has never seen the forgotten labels either. What it needs for an image x_n of such a label
 under the best of all conditions, less how far it is behind the original on what it was taught, is
 what the original would need for the label had it never seen it. A model trained apart needs more
-for anything that this one generates, by a share `gap`, the student-control gap.
-So the level is
+for anything that this one generates, by a share `gap`, the student-control gap. That is not quite
+so: what the kept labels' images tell of the forgotten one reaches the student too (docs/leak.md),
+and `gap` has to make up for it. So the level is
 
     T_n = K_n + level ((1 + gap) (S_n - e) - K_n)
 

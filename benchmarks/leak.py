@@ -123,9 +123,8 @@ def measured(lab: Lab, label: int, kind: str, steps: int) -> dict[str, Any]:
 
 def halves(lab: Lab, label: int) -> tuple[Tensor, Tensor]:
     """Images (IMAGES, P) to search a condition on and as many others to measure it on, both spread
-    evenly over two thirds of the test images: those lie in an order that is not random, and what
-    is found on the second third serves the last less well than its own."""
-    x = torch.cat([lab.data.third(label, part) for part in ("search", "evaluate")])
+    evenly over two thirds of the test images."""
+    x = torch.stack([lab.data.third(label, p) for p in ("search", "evaluate")], 1).flatten(0, 1)
     every = len(x) // (2 * IMAGES)
     chosen = x[::every][: 2 * IMAGES]
     return chosen[::2], chosen[1::2]

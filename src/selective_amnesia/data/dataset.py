@@ -16,8 +16,6 @@ from torch import Tensor
 
 from .. import checks
 
-THIRDS = ("tune", "search", "evaluate")  # what a label's test images are for in an audit
-
 
 @dataclass(frozen=True)
 class Dataset:

@@ -21,7 +21,7 @@ from .likelihood import as_pixels, log_likelihood
 from .task import MetricTask
 
 NAME = "kept labels (nats)"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)

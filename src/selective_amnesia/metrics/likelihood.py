@@ -38,7 +38,7 @@ from .description import finalists
 from .task import MetricTask
 
 NAME = "negative log likelihood (nats)"
-VERSION = 1
+VERSION = 2
 Settings = LikelihoodConfig
 DEGREES, WIDER = 10, 1.1  # the proposal's: heavy tails keep single weights from ruling
 EVENLY = 0.2  # of its share, over all codes found: the formula is no more than a guess

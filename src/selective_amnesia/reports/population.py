@@ -27,7 +27,7 @@ from .matrix import ForgetSet, run_facts
 
 ORIGINAL = "original"
 RECORD = Path("figures", "gallery", "population.csv")
-VERSION = 2  # raised when the features change what they measure
+VERSION = 3  # raised when the features change what they measure
 # what names a row; `judges` is the seed of judge and panel
 MODEL = ["version", "profile", "dataset", "judges", "forget", "label", "kind", "seed"]
 MADE = ["failed", "seconds", "device", "torch", "date"]

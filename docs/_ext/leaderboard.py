@@ -104,3 +104,8 @@ def drawn(measure: str, found: Interval) -> str:
         parts.append(f'<circle cx="{at}" cy="{middle}" r="3.5"/>')
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     return f'<svg {size} aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.add_directive("leaderboard", Leaderboard)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -49,7 +49,7 @@ def leaderboard(record: Path) -> str:
     halves = floor(sets[first])
     drawn = {kind: columns(stands) for kind, stands in found[first].items()}
     drawn[RETRAIN] |= halves
-    picture = figures.render(figures.leaderboard(drawn, halves, f"{{{first}}}"))[1]
+    picture = figures.render(figures.leaderboard(drawn, f"{{{first}}}"))[1]
     write_bytes(record.with_name("leaderboard.png"), picture)
     texts = [
         "![AUC by access, erasure and kept cost of each kind of model, with 95 % intervals]"

@@ -121,7 +121,6 @@ FIGURES = {
     ),
     "leaderboard": lambda: figures.leaderboard(
         by(METHODS, by(("samples", "decoder", "erasure", "cost"), (0.9, 0.8, 1.0))),
-        {"samples": (0.5, 0.4, 0.6)},
         "{0}",
     ),
     "attack_margin": lambda: figures.attack_margin({"step": STEPS, "margin": 20.0 - STEPS}),

@@ -34,24 +34,22 @@ def kind_style(kind: str) -> dict[str, Any]:
 
 
 @styled
-def leaderboard(
-    rows: Mapping[str, Mapping[str, Range]], floor: Mapping[str, Range], forgotten: str
-) -> Figure:
+def leaderboard(rows: Mapping[str, Mapping[str, Range]], forgotten: str) -> Figure:
     """The leaderboard, a line for each kind of model: how well each access tells it from controls,
     and what was erased and paid, with 95 % intervals.
 
     Args:
         rows: kind -> one of COLUMNS -> (value, low, high), the best first; what is not known of a
-            kind is left out.
-        floor: access -> the AUC of one half of the controls against the other, shaded.
+            kind is left out. Of controls an access has the AUC of one half of them against the
+            other: it is shaded.
         forgotten: what was forgotten, for the title.
     """
     shown = [column for column in COLUMNS if any(column in row for row in rows.values())]
     figure, panes = axes(1, len(shown), 1.1 + 0.3 * len(rows), sharey=True)
     for ax, column in zip(panes[0], shown, strict=True):
         words, ideal = COLUMNS[column]
-        if column in floor:
-            ax.axvspan(*floor[column][1:], color=CONTROL, alpha=0.25, linewidth=0)
+        if column in TIERS and column in rows.get(RETRAIN, {}):
+            ax.axvspan(*rows[RETRAIN][column][1:], color=CONTROL, alpha=0.25, linewidth=0)
         ax.axvline(ideal, color=CONTROL, linestyle=":", linewidth=1.5)
         for y, (kind, row) in enumerate(rows.items()):
             if column in row:

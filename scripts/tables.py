@@ -149,7 +149,7 @@ def population(record: Path) -> str:
     picture = figures.render(figures.tells(drawn))[1]
     write_bytes(record.with_name("never_saw.png"), picture)
     asked = {title(kind): by_queries(rows[_shared(rows, kind)], kind) for kind in kinds}
-    halves = {title(RETRAIN): floor(rows)}
+    halves = floor(rows)
     shown = [
         "![AUC of each feature against controls, for two methods and for originals]"
         "(../figures/gallery/never_saw.png)",
@@ -160,10 +160,13 @@ def population(record: Path) -> str:
         "Images asked for under the label, and how well the judge's mean probability over them "
         "tells:",
         queries_board(asked).to_markdown(disable_numparse=True),
-        f"One half of the controls against the other: the mean AUC of {SPLITS} random halves, and "
-        "what 95 % of them lie within.",
-        pd.DataFrame(halves).map(interval).to_markdown(disable_numparse=True),
     ]
+    if halves:
+        shown += [
+            f"One half of the controls against the other: the mean AUC of {SPLITS} random halves, "
+            "and what 95 % of them lie within.",
+            pd.DataFrame({title(RETRAIN): halves}).map(interval).to_markdown(disable_numparse=True),
+        ]
     return "\n\n".join([*shown, made(rows)])
 
 

@@ -24,6 +24,7 @@ these decoders were not trained.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -243,7 +244,9 @@ def _slope_and_curve(
         return (family.log_partition(logits) - x * logits).sum()
 
     units, logits = torch.eye(z.shape[1], device=z.device), logits_of(z)
-    columns = [torch.func.jvp(logits_of, (z,), (unit.expand_as(z),))[1] for unit in units]
+    with warnings.catch_warnings():  # of torch, about code of its own
+        warnings.simplefilter("ignore", FutureWarning)
+        columns = [torch.func.jvp(logits_of, (z,), (unit.expand_as(z),))[1] for unit in units]
     jacobian = torch.stack(columns, -1)
     residual = torch.func.grad(bits)(logits)
     slope = torch.einsum("npd,np->nd", jacobian, residual) + z

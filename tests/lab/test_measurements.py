@@ -201,9 +201,10 @@ def test_the_price_can_be_asked_of_any_labels(lab):
     more = lab.measure.metric(model, 0, "kept", range(9), images=5, samples=2000, codes=4)
     assert float((nats - more).mean().abs()) < 0.5
     x = as_pixels(lab.data.third(9, "evaluate", 5), "grey")
-    energy = code_length(model, x, one_hot([9] * 5, 10), lab.profile.description)
+    settled = replace(lab.profile.description, steps=300)
+    energy = code_length(model, x, one_hot([9] * 5, 10), settled)
     grey = lab.measure.metric(model, 0, "kept", range(9), images=5, pixels="grey")
-    assert (grey[0] > energy - 2).all()  # the energy lacks the posterior's volume
+    assert grey[0].mean() > energy.mean()  # the energy lacks the posterior's volume
     assert len(lab.measure.metric(model, 0, "kept", {0}, images=2)) == 9
 
 

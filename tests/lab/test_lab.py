@@ -251,7 +251,7 @@ def test_what_cannot_be_made_is_refused_before_any_work(own):
             with pytest.raises(ValueError, match=r"^the forget set [^\n]*$"):
                 ask(forget)
     with pytest.raises(
-        ValueError, match="method 'hope' is unknown: use one of adversarial, alternating"
+        ValueError, match="method 'hope' is unknown: use one of adversarial"
     ):
         lab.amnesiac({0}, "hope")
     with pytest.raises(ValueError, match="naive has no colour: use steps, batch_size"):

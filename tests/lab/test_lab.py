@@ -250,9 +250,7 @@ def test_what_cannot_be_made_is_refused_before_any_work(own):
         for ask in (lab.amnesiac, lab.control, lab.trio):
             with pytest.raises(ValueError, match=r"^the forget set [^\n]*$"):
                 ask(forget)
-    with pytest.raises(
-        ValueError, match="method 'hope' is unknown: use one of adversarial"
-    ):
+    with pytest.raises(ValueError, match="method 'hope' is unknown: use one of adversarial"):
         lab.amnesiac({0}, "hope")
     with pytest.raises(ValueError, match="naive has no colour: use steps, batch_size"):
         lab.amnesiac({0}, "naive", colour=1)

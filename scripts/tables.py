@@ -183,7 +183,7 @@ def made(rows: pd.DataFrame) -> str:
         f"{len(rows)} rows; seeds {rows['seed'].min()} to {rows['seed'].max()}, judge and panel of "
         f"seed {', '.join(map(str, rows['judges'].unique()))}, profile {first['profile']}, "
         f"{first_and_last(rows['date'])}, {first['device']}, torch "
-        f"{', '.join(map(str, rows['torch'].unique()))}; made by `make leaderboard`."
+        f"{', '.join(map(str, rows['torch'].unique()))}; made by `make population`."
     )
 
 

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from selective_amnesia.forgetting import RETRAIN, title
-from selective_amnesia.reports.features import ACCESS
+from selective_amnesia.metrics.distinguish import ACCESS
 from selective_amnesia.reports.leaderboard import Standing, leaderboard
 from selective_amnesia.reports.population import RECORD, read_population
 from selective_amnesia.reports.tables import COLUMNS, columns, number

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..forgetting import RETRAIN, title
+from ..metrics.distinguish import ACCESS
 from .style import FAINT, INK, axes, color_of, styled
 
 Range = tuple[float, float, float]  # value, low, high
 
 OURS = "calibrated_amnesia"
 AMNESIAC, CONTROL, ORIGINAL = map(color_of, ("amnesiac", "control", "original"))
-TIERS = ("samples", "decoder", "weights", "original")
-COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier in TIERS} | {
+COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier in ACCESS} | {
     "erasure": ("erasure\n(1: never saw it)", 1),
     "cost": ("kept labels' cost\n(nats per image)", 0),
 }
@@ -48,7 +48,7 @@ def leaderboard(rows: Mapping[str, Mapping[str, Range]], forgotten: str) -> Figu
     figure, panes = axes(1, len(shown), 1.1 + 0.3 * len(rows), sharey=True)
     for ax, column in zip(panes[0], shown, strict=True):
         words, ideal = COLUMNS[column]
-        if column in TIERS and column in rows.get(RETRAIN, {}):
+        if column in ACCESS and column in rows.get(RETRAIN, {}):
             ax.axvspan(*rows[RETRAIN][column][1:], color=CONTROL, alpha=0.25, linewidth=0)
         ax.axvline(ideal, color=CONTROL, linestyle=":", linewidth=1.5)
         for y, (kind, row) in enumerate(rows.items()):
@@ -58,7 +58,7 @@ def leaderboard(rows: Mapping[str, Mapping[str, Range]], forgotten: str) -> Figu
                 ax.errorbar(
                     value, y, xerr=bar, capsize=2, elinewidth=1, markersize=5, **kind_style(kind)
                 )
-        if column in TIERS:
+        if column in ACCESS:
             ax.set_xlim(-0.06, 1.06)
             ax.set_xticks([0, 0.5, 1], ["0", "½", "1"])
         ax.set_xlabel(words)

@@ -17,8 +17,9 @@ from ..forgetting import RETRAIN
 from ..lab.identity import identify
 from ..lab.lab import Lab
 from ..lab.measurements import LABEL
+from ..metrics.distinguish import ACCESS
 from ..storage.home import repository
-from .features import ACCESS, access, features, is_feature, measures
+from .features import access, features, is_feature, measures
 from .population import ORIGINAL, RECORD, like, read_population
 from .told import LEAST, TOGETHER
 

@@ -24,6 +24,7 @@ from ..lab.measurements import LABEL
 from ..latent.encodings import encodings
 from ..latent.geometry import purity
 from ..metrics import METRICS
+from ..metrics.distinguish import ACCESS
 from ..metrics.recognition import entropy
 from ..metrics.relearning import area
 from ..models.classifiers import probabilities
@@ -31,7 +32,6 @@ from ..models.cvae import one_hot
 from ..models.elbo import elbo_terms
 from ..training.random import eval_steps
 
-ACCESS = ("samples", "decoder", "weights", "original")
 NAMED = ("likelihood", "kept", "relearning")  # metrics whose features have names of their own
 SAMPLES = 100  # of each kept label
 ENCODED = 300  # images of each label

@@ -19,10 +19,11 @@ from ..checks import words
 from ..errors import Diverged, LabError
 from ..forgetting import METHODS, RETRAIN
 from ..lab.lab import Lab
+from ..metrics.distinguish import ACCESS
 from ..models.cvae import OneHotCVAE
 from ..storage.files import read_bytes, write_bytes
 from ..sweep.plan import Task, model, original, referees
-from .features import ACCESS, access, features, is_feature, measures, of_plugins
+from .features import access, features, is_feature, measures, of_plugins
 from .matrix import ForgetSet, run_facts
 
 ORIGINAL = "original"
@@ -88,9 +89,9 @@ def record_population(
     kinds: Sequence[str],
     make: Callable[[list[Task]], object] | None = None,
 ) -> Path:
-    """Measure the models that the record lacks, and write a row for each label into
-    RECORD, one model after the other: stop it whenever you like. What was
-    measured without an attack or metric that is here now is measured again.
+    """Measure the models that the record lacks, and write a row for each label into RECORD, one
+    model after the other: stop it whenever you like. What was measured without an attack or metric
+    that is here now is measured again.
 
     Args:
         kinds: methods; originals and controls are always measured.

@@ -10,8 +10,7 @@ import pandas as pd
 
 from ..forgetting import RETRAIN, title
 from ..lab.lab import Lab
-from ..metrics.distinguish import Told
-from .features import ACCESS
+from ..metrics.distinguish import ACCESS, Told
 from .leaderboard import Standing, leaderboard
 from .matrix import ForgetSet
 from .population import like, read_population

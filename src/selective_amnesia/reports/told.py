@@ -14,8 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..forgetting import RETRAIN
-from ..metrics.distinguish import Told, cross_fitted, epsilon_bound, told_apart, true_positives
-from .features import ACCESS, QUERIES, access, is_feature
+from ..metrics.distinguish import (
+    ACCESS,
+    Told,
+    cross_fitted,
+    epsilon_bound,
+    told_apart,
+    true_positives,
+)
+from .features import QUERIES, access, is_feature
 
 TOGETHER = "all together"
 SPLITS = 100  # of the controls into halves

@@ -83,9 +83,7 @@ FIGURES = {
     "confusions": lambda: figures.confusions(by(MODELS, TABLE), {0}),
     "frechet": lambda: figures.frechet(by(("original", "amnesiac"), SCORES.frechet), range(10)),
     "sequence_curve": lambda: figures.sequence_curve([SCORES, SCORES], SCORES),
-    "film_strips": lambda: figures.film_strips(
-        FILMS, VERDICTS, [7, 0], forgotten={0}, title="7 to 0"
-    ),
+    "film_strips": lambda: figures.film_strips(FILMS, VERDICTS, [7, 0], forgotten={0}),
     "radius_maps": lambda: figures.radius_maps(by(("original", "amnesiac"), RADII), {0}),
     "interpolation_grid": lambda: figures.interpolation_grid(by(MODELS, GRID), (7, 0), "code"),
     "projections": lambda: figures.projections(

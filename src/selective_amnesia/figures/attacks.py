@@ -18,11 +18,11 @@ from .style import FAINT, axes, color_of, style_of, styled, with_article
 
 
 @styled
-def attack_film(histories: Mapping[str, Mapping[str, Tensor]], steps: int, rows: int = 3) -> Gif:
-    """The samples while the attack goes on, a column a model, `rows` codes each."""
-    frames = torch.stack([history["frames"][:, :rows] for history in histories.values()], 1)
+def attack_film(histories: Mapping[str, Mapping[str, Tensor]], steps: int) -> Gif:
+    """The samples while the attack goes on, a column a model, three codes each."""
+    frames = torch.stack([history["frames"][:, :3] for history in histories.values()], 1)
     at = np.linspace(0, steps, len(frames)).round().astype(int)
-    return gif(frames, [f"step {k}" for k in at], heads=list(histories), codes=rows)
+    return gif(frames, [f"step {k}" for k in at], heads=list(histories))
 
 
 @styled
@@ -117,15 +117,15 @@ def landscapes(maps: Mapping[str, Landscape], label: int | str) -> Figure:
         column[0].set_title(name, color=color_of(name))
     for ax, who in zip(panes[:, 0], ("judge", "panel"), strict=True):
         ax.set_ylabel(who, fontweight="bold")
-    marks = figure.legend(
+    figure.legend(
         *panes[0, 0].get_legend_handles_labels(),
         loc="outside upper right",
         ncols=3,
         fontsize=8,
         frameon=True,
         edgecolor="none",
+        facecolor="#8a8a8a",
     )
-    marks.get_frame().set_facecolor("#8a8a8a")
     figure.supylabel("away from that line, towards the plain label", fontsize=9)
     across = "along the line from what was found to the start (a one-hot vector is 1 long)"
     figure.supxlabel(across, fontsize=9)

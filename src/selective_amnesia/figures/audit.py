@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..forgetting import title
+from ..metrics.distinguish import MARGIN
 from .methods import kind_style
 from .style import FAINT, INK, MANY, axes, color_of, style_of, styled, with_article
 
@@ -115,9 +116,7 @@ def roc(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
 
 
 @styled
-def tells(
-    found: Mapping[str, Mapping[tuple[str, str], tuple[float, float, float]]], margin: float = 0.2
-) -> Figure:
+def tells(found: Mapping[str, Mapping[tuple[str, str], tuple[float, float, float]]]) -> Figure:
     """How well each feature tells models of a kind from controls: AUCs with their intervals. The
     grey band is what counts as no difference.
 
@@ -128,7 +127,7 @@ def tells(
     names = [n for n in next(iter(found.values())) if all(n in each for each in found.values())]
     figure, panes = axes(1, 1, 1.0 + 0.3 * len(names))
     ax = panes[0, 0]
-    ax.axvspan(0.5 - margin, 0.5 + margin, color=FAINT, alpha=0.3, linewidth=0)
+    ax.axvspan(0.5 - MARGIN, 0.5 + MARGIN, color=FAINT, alpha=0.3, linewidth=0)
     ax.axvline(0.5, color=INK, linewidth=1)
     for k, (kind, each) in enumerate(found.items()):
         value, low, high = np.array([each[name] for name in names]).T

@@ -1,4 +1,4 @@
-"""Figures of forgetting and of what it did: loss terms, confusion, distances, one after another."""
+"""Figures of what forgetting did: confusion, distances, one label after another."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from torch import Tensor
 from ..metrics.recognition import Scores
 from .style import (
     FAINT,
-    GREEN,
     INK,
     MANY,
     MODEL_STYLE,
-    ROSE,
-    VIOLET,
     axes,
     color_of,
     first_of_row,
@@ -26,8 +23,6 @@ from .style import (
     squares,
     styled,
 )
-
-TERM_COLOR = {"forget": ROSE, "replay": VIOLET, "ewc": GREEN}
 
 
 @styled

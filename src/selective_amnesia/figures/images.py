@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,6 +28,16 @@ def tile(images: Tensor, gap: int = 2) -> NDArray[np.float32]:
     board = framed.permute(0, 2, 1, 3).reshape(r * (side + gap), -1)
     tiled: NDArray[np.float32] = board[: len(board) - gap, : board.shape[1] - gap].numpy()
     return tiled
+
+
+def show_tiles(ax: Axes, images: Tensor, **how: Any) -> None:
+    """Draw images (R, N, P) as a grid that fills an axis without ticks and frame; `how` is
+    `imshow`'s."""
+    ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1, **how)
+    ax.grid(False)
+    ax.set(xticks=[], yticks=[])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
 
 
 @styled
@@ -57,12 +68,8 @@ def grids(
     pitch = side_of(first) + 2
     for i, (ax, (name, images)) in enumerate(zip(panes[0], panels.items(), strict=True)):
         ax.set_anchor("N")
-        ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
-        ax.set_xticks([])
+        show_tiles(ax, images, interpolation="nearest")
         ax.set_yticks([pitch * (k + 0.5) - 1 for k in range(len(rows))], rows if i == 0 else [])
-        ax.tick_params(length=0)
         mark_forgotten(ax.get_yticklabels(), forgotten)
         ax.set_title(name, color=color_of(name))
     if title:
@@ -74,7 +81,6 @@ def grids(
 def before_after(
     images: Mapping[str, Tensor],
     forgotten: Iterable[int],
-    title: str = "",
     names: Sequence[str] | None = None,
 ) -> Figure:
     """Samples of every label (classes, N, P), one panel a model, all from the same codes.
@@ -87,7 +93,7 @@ def before_after(
         f"{name} forgotten" if label in forgotten else name
         for label, name in enumerate(named(range(len(next(iter(images.values())))), names))
     ]
-    return grids(images, rows, forgotten=forgotten, title=title)
+    return grids(images, rows, forgotten=forgotten)
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,6 @@ def gif(
     heads: Sequence[str] | None = None,
     codes: int = 3,
     scale: float = 3.0,
-    pause: int = 12,
 ) -> Gif:
     """An animation with a label (or anything else) in each column and a caption above.
 
@@ -118,7 +123,6 @@ def gif(
         captions: T texts.
         heads: what stands above the columns, instead of 0, 1, 2, ...
         scale: pixels of the animation for one of an image; fewer where it would be very wide.
-        pause: how many frames long the last one stands.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -139,9 +143,9 @@ def gif(
             head = str(k) if heads is None else heads[k]
             draw.text((6 + pitch * (k + 0.5), 44), head, fill=20, font=small, anchor="ma")
         pictures.append(page.quantize(GREYS, dither=Image.Dither.NONE))
-    durations = [160] * len(pictures)
+    durations = [160] * len(pictures)  # milliseconds; the first and the last stand longer
     durations[0] *= 4
-    durations[-1] *= pause
+    durations[-1] *= 12
     out = io.BytesIO()
     pictures[0].save(
         out,

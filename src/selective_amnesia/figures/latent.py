@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .images import tile
+from .images import show_tiles, tile
 from .style import (
     FORGOTTEN,
     GREEN,
@@ -24,18 +23,11 @@ from .style import (
     axes,
     color_of,
     label_colors,
+    label_points,
     mark_forgotten,
-    name_ticks,
     named,
     styled,
 )
-
-
-def _bare(ax: Axes) -> None:
-    """An axis whose units mean nothing."""
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
 
 
 @styled
@@ -63,7 +55,8 @@ def projections(
     figure, panes = axes(len(views), columns, 3.1 * len(views), sharex="row", sharey="row")
     for row, (view, models) in zip(panes, views.items(), strict=True):
         for ax, (name, points) in zip(row, models.items(), strict=True):
-            _bare(ax)
+            ax.set(xticks=[], yticks=[])  # their units mean nothing
+            ax.grid(False)
             for label in sorted(shown, key=lambda each: each in forgotten):
                 lost = label in forgotten
                 look = {"s": 2 * size, "alpha": 0.9} if lost else {"s": size, "alpha": 0.5}
@@ -123,29 +116,15 @@ def centroid_shifts(
         tables: view -> (classes, 3), shift, low and high.
         names: of the classes.
     """
-    figure, panes = axes(1, 1, 2.7)
-    ax = panes[0, 0]
-    marks = zip("osD^", (GREEN, VIOLET, ROSE, INK), strict=True)
-    for k, ((name, table), (marker, color)) in enumerate(zip(tables.items(), marks, strict=False)):
-        x = np.arange(len(table)) + 0.16 * (k - (len(tables) - 1) / 2)
-        shift, low, high = table.numpy().T
-        ax.errorbar(
-            x,
-            shift,
-            yerr=np.abs(np.stack([low, high]) - shift),
-            fmt=marker,
-            color=color,
-            markersize=5,
-            capsize=2,
-            linewidth=1.2,
-            label=name,
-        )
-    name_ticks(ax.xaxis, named(range(len(next(iter(tables.values())))), names))
-    mark_forgotten(ax.get_xticklabels(), forgotten)
-    ax.set(xlabel="label", ylabel="centroid shift\n(standard deviations)", title=title)
-    ax.set_ylim(bottom=0)
-    ax.grid(axis="x", visible=False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    looks = [
+        {"fmt": marker, "color": color}
+        for marker, color in zip("osD^", (GREEN, VIOLET, ROSE, INK), strict=True)
+    ]
+    points = {name: table.numpy() for name, table in tables.items()}
+    rows = named(range(len(next(iter(points.values())))), names)
+    words = {"ylabel": "centroid shift\n(standard deviations)", "title": title}
+    figure = label_points(points, looks, rows, forgotten, 2.7, **words)
+    figure.axes[0].set_ylim(bottom=0)
     return figure
 
 
@@ -168,9 +147,7 @@ def image_grids(
     figure, panes = axes(len(table), columns, 0.4 + len(table) * 8.6 / columns)
     for row, (label, models) in zip(panes, table.items(), strict=True):
         for ax, (name, images) in zip(row, models.items(), strict=True):
-            ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1)
-            _bare(ax)
-            ax.spines[:].set_visible(False)
+            show_tiles(ax, images)
             if ax in panes[0]:
                 ax.set_title(name, color=color_of(name))
             if ax in panes[-1]:

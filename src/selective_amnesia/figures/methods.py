@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..forgetting import RETRAIN, title
 from ..metrics.distinguish import ACCESS
-from .style import FAINT, INK, axes, color_of, styled
+from .style import FAINT, axes, color_of, style_of, styled
 
 Range = tuple[float, float, float]  # value, low, high
 
 OURS = "calibrated_amnesia"
-AMNESIAC, CONTROL, ORIGINAL = map(color_of, ("amnesiac", "control", "original"))
+AMNESIAC, CONTROL = map(color_of, ("amnesiac", "control"))
 COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier in ACCESS} | {
     "erasure": ("erasure\n(1: never saw it)", 1),
     "cost": ("kept labels' cost\n(nats per image)", 0),
@@ -24,13 +24,8 @@ COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier 
 
 def kind_style(kind: str) -> dict[str, Any]:
     """Colour and marker of a kind of model: ours, another method's, controls, originals."""
-    if kind == RETRAIN:
-        return {"color": CONTROL, "fmt": "^"}
-    if kind == "original":
-        return {"color": ORIGINAL, "fmt": "o"}
-    if kind == OURS:
-        return {"color": AMNESIAC, "fmt": "s"}
-    return {"color": INK, "fmt": "D"}
+    style = style_of({RETRAIN: "control", OURS: "amnesiac"}.get(kind, kind))
+    return {"color": style["color"], "fmt": style["marker"]}
 
 
 @styled

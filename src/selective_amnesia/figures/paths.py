@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .images import Gif, gif, tile
+from .images import Gif, gif, show_tiles
 from .style import (
     DPI,
     FAINT,
@@ -30,7 +30,7 @@ from .style import (
 )
 
 LEFT, RIGHT = 0.085, 0.985  # of the page's width: the names of the rows end, the films end
-GAP, FOOT = 0.09, 0.72  # inches between the films and below the curves
+HEAD, GAP, FOOT = 0.34, 0.09, 0.72  # inches above and between the films, below the curves
 
 
 @styled
@@ -40,7 +40,6 @@ def film_strips(
     labels: Sequence[int],
     *,
     rows: int = 3,
-    title: str = "",
     forgotten: Iterable[int] = (),
     names: Sequence[str] | None = None,
     xlabel: str = "way from the first label (0) to the second (1)",
@@ -58,7 +57,7 @@ def film_strips(
     cell = WIDTH * (RIGHT - LEFT) / steps
     followed = list(dict.fromkeys(labels))
     heights = [cell * rows] * len(films) + [0.95] * (len(followed) + 1)
-    figure, panes = _page(heights, head=0.34 + 0.2 * bool(title))
+    figure, panes = _page(heights)
     for ax, (name, images) in zip(panes, films.items(), strict=False):
         _strip(ax, images[:, :rows].transpose(0, 1), name)
     _name_stations(panes[0], labels, named(labels, names), set(forgotten), steps, cell)
@@ -74,15 +73,13 @@ def film_strips(
     curves[-1].set_xticks(ticks, [f"{t * legs / (steps - 1):g}" for t in ticks])
     curves[-1].set_xlabel(xlabel)
     curves[-1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.45), ncols=3)
-    if title:
-        figure.suptitle(title, fontsize=11, y=1 - 0.06 / figure.get_figheight(), va="top")
     figure.align_ylabels(curves)
     return figure
 
 
-def _page(heights: Sequence[float], head: float) -> tuple[Figure, list[Axes]]:
-    """A figure of axes above one another with those heights, below a head, all in inches."""
-    total = sum(heights) + GAP * (len(heights) - 1) + head + FOOT
+def _page(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """A figure of axes above one another with those heights in inches."""
+    total = sum(heights) + GAP * (len(heights) - 1) + HEAD + FOOT
     figure = Figure(figsize=(WIDTH, total), dpi=DPI)
     grid = figure.add_gridspec(
         len(heights),
@@ -90,7 +87,7 @@ def _page(heights: Sequence[float], head: float) -> tuple[Figure, list[Axes]]:
         height_ratios=heights,
         left=LEFT,
         right=RIGHT,
-        top=1 - head / total,
+        top=1 - HEAD / total,
         bottom=FOOT / total,
         hspace=GAP * len(heights) / sum(heights),
     )
@@ -100,21 +97,10 @@ def _page(heights: Sequence[float], head: float) -> tuple[Figure, list[Axes]]:
 def _strip(ax: Axes, images: Tensor, name: str) -> None:
     """Images (K, T, P) as a strip that fills x from -0.5 to T - 0.5: one column a step."""
     rows, steps, _ = images.shape
-    ax.imshow(
-        tile(images),
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-        interpolation="antialiased",
-        extent=(-0.5, steps - 0.5, rows, 0),
-    )
-    ax.set_xticks([])
+    extent = (-0.5, steps - 0.5, rows, 0)
+    show_tiles(ax, images, aspect="auto", interpolation="antialiased", extent=extent)
     ax.set_yticks([rows / 2], [name])
-    ax.tick_params(length=0)
     ax.get_yticklabels()[0].set(color=color_of(name), fontweight="bold", fontsize=9)
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
 
 
 def _name_stations(
@@ -207,15 +193,11 @@ def interpolation_grid(
     rows, columns, _ = next(iter(panels.values())).shape
     figure, panes = axes(1, len(panels), 0.7 + 8.2 / len(panels) * rows / columns)
     for ax, (name, images) in zip(panes[0], panels.items(), strict=True):
-        ax.imshow(tile(images), cmap="gray", vmin=0, vmax=1, extent=(0, columns, rows, 0))
-        ax.grid(False)
-        ax.set_xticks([])
+        show_tiles(ax, images, extent=(0, columns, rows, 0))
         ends = [f"label {down[0]}", f"label {down[1]}"]
         ax.set_yticks([0.5, rows - 0.5], ends if ax is panes[0, 0] else [])
         ax.set_xlabel(across)
         ax.set_title(name, color=color_of(name))
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
     return figure
 
 

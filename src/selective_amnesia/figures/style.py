@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
@@ -155,6 +156,46 @@ def first_of_row(ax: Axes) -> bool:
     """Whether an axis is the first of its row."""
     place = ax.get_subplotspec()
     return place is None or place.is_first_col()
+
+
+def label_points(
+    points: Mapping[str, NDArray[Any]],
+    looks: Iterable[Mapping[str, str]],
+    names: Sequence[str],
+    forgotten: Iterable[int],
+    height: float,
+    **words: str,
+) -> Figure:
+    """Points with their intervals, side by side for each label.
+
+    Args:
+        points: what is measured -> (labels, 3), value, low and high.
+        looks: of each of these "fmt", the marker, and "color".
+        names: of the labels.
+        forgotten: places of the labels that are set apart.
+        height: in inches.
+        words: the figure's "ylabel" and "title".
+    """
+    figure, panes = axes(1, 1, height)
+    ax = panes[0, 0]
+    for k, ((name, table), look) in enumerate(zip(points.items(), looks, strict=False)):
+        value, low, high = table.T
+        ax.errorbar(
+            np.arange(len(table)) + 0.18 * (k - (len(points) - 1) / 2),
+            value,
+            yerr=np.abs([low - value, high - value]),
+            markersize=5,
+            capsize=2,
+            linewidth=1.2,
+            label=name,
+            **look,
+        )
+    name_ticks(ax.xaxis, names)
+    mark_forgotten(ax.get_xticklabels(), forgotten)
+    ax.set(xlabel="label", **words)
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
 
 
 def axes(

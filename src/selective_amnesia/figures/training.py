@@ -20,8 +20,7 @@ from .style import (
     ROSE,
     VIOLET,
     axes,
-    mark_forgotten,
-    name_ticks,
+    label_points,
     named,
     styled,
 )
@@ -98,7 +97,6 @@ def per_label(
     forgotten: Iterable[int] = (),
     names: Sequence[str] | None = None,
     title: str = "",
-    height: float = 3.2,
 ) -> Figure:
     """Means with 95 % bootstrap intervals, one group of points a label.
 
@@ -106,34 +104,14 @@ def per_label(
         values: name -> (labels, N); names of models take their colours.
         labels: those of the rows.
         names: of all classes.
-        height: in inches.
     """
-    forgotten = set(forgotten)
-    figure, panes = axes(1, 1, height)
-    ax = panes[0, 0]
-    spare = iter((VIOLET, GREEN, ROSE))
+    forgotten, spare = set(forgotten), iter((VIOLET, GREEN, ROSE))
     labels = range(len(next(iter(values.values())))) if labels is None else labels
-    width = 0.18
-    for k, (name, rows) in enumerate(values.items()):
-        style = MODEL_STYLE.get(name) or {"color": next(spare), "marker": "osD"[k % 3]}
-        x = np.arange(len(rows)) + width * (k - (len(values) - 1) / 2)
-        bounds = np.array([interval(row) for row in rows])
-        means = np.array([float(row.float().mean()) for row in rows])
-        ax.errorbar(
-            x,
-            means,
-            yerr=np.abs(bounds.T - means),
-            fmt=style["marker"],
-            color=style["color"],
-            markersize=5,
-            capsize=2,
-            linewidth=1.2,
-            label=name,
-        )
-    name_ticks(ax.xaxis, named(labels, names))
     lost = [place for place, label in enumerate(labels) if label in forgotten]
-    mark_forgotten(ax.get_xticklabels(), lost)
-    ax.set(xlabel="label", ylabel=ylabel, title=title)
-    ax.grid(axis="x", visible=False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
+    points, looks = {}, []
+    for k, (name, rows) in enumerate(values.items()):
+        points[name] = np.array([[float(row.float().mean()), *interval(row)] for row in rows])
+        style = MODEL_STYLE.get(name) or {"color": next(spare), "marker": "osD"[k % 3]}
+        looks.append({"fmt": style["marker"], "color": style["color"]})
+    rows_named = named(labels, names)
+    return label_points(points, looks, rows_named, lost, 3.2, ylabel=ylabel, title=title)

@@ -132,17 +132,15 @@ def cross_fitted(features: ArrayLike, first: ArrayLike, fold_of: ArrayLike) -> N
         fold_of: (N,), e.g. seeds: models of one are never learned from and scored at once.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     x, is_first = np.asarray(features, float), np.asarray(first, bool)
     folds = np.unique(np.asarray(fold_of), return_inverse=True)[1] % FOLDS
-    scores = np.full(len(x), np.nan)
-    for fold in np.unique(folds):
-        held = folds == fold
-        linear = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
-        fitted = make_pipeline(StandardScaler(), linear).fit(x[~held], is_first[~held])
-        scores[held] = fitted.decision_function(x[held])
+    linear = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    model, split = make_pipeline(StandardScaler(), linear), PredefinedSplit(folds)
+    scores: Numbers = cross_val_predict(model, x, is_first, cv=split, method="decision_function")
     return scores
 
 

@@ -97,31 +97,22 @@ def set_aside(*files: Path) -> None:
 def locked(path: Path, waiting: str = "") -> Iterator[None]:
     """Hold the lock of that name; while another process holds it, print `waiting` once and wait.
 
-    The operating system gives a lock back when its holder dies, however that was.
+    The operating system gives a lock back when its holder dies, however that was. A folder that
+    takes no lock takes no file either, and the write that comes to it says why.
     """
-    lock = _acquired(path, waiting)
-    try:
-        yield
-    finally:
-        if lock is not None:
-            lock.release()
-
-
-def _acquired(path: Path, waiting: str) -> FileLock | None:
-    """The lock, or None in a folder that takes none: it takes no file either, and the write that
-    comes to it says why."""
-    try:
+    lock = FileLock(path)
+    with suppress(OSError, NotImplementedError):
         path.parent.mkdir(exist_ok=True)
-        lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             if waiting:
                 print(waiting, flush=True)
             lock.acquire(poll_interval=0.2)
-    except (OSError, NotImplementedError):
-        return None
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> LabError:

@@ -126,15 +126,13 @@ class Store:
             return None
         try:
             checkpoint = Checkpoint.decoded(stage.key, *found)
+            if fits(checkpoint):
+                self._keep(stage.key, *found)
+                return checkpoint
         except Damaged:
             print(f"{stage.key} is damaged in the mirror {self.mirror}: it is made anew.")
-            self.mirror.replace(stage.key)
-            return None
-        if not fits(checkpoint):
-            self.mirror.replace(stage.key)
-            return None
-        self._keep(stage.key, *found)
-        return checkpoint
+        self.mirror.replace(stage.key)
+        return None
 
     def _make(self, stage: Stage, make: Callable[[SnapshotStore], Made]) -> Checkpoint:
         remove_temporary(self.folder / "checkpoints", stage.key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -240,15 +240,14 @@ class Lab:
         if rounds >= self.data.classes:
             raise ValueError(f"rounds is {rounds}: use 1 to {self.data.classes - 1}")
         models: list[OneHotCVAE] = []
-        stage, load = self._cvae_stage, self.cvae
+        stage = self._cvae_stage
         for label in range(rounds):
-            model, stage = self._sequence_round(label, stage, load)
+            model, stage = self._sequence_round(label, stage, models[-1] if models else None)
             models.append(model)
-            load = lambda model=model: model  # type: ignore[misc]  # noqa: E731
         return models
 
     def _sequence_round(
-        self, label: int, parent: Stage, load: Callable[[], OneHotCVAE]
+        self, label: int, parent: Stage, before: OneHotCVAE | None
     ) -> tuple[OneHotCVAE, Stage]:
         settings, samples = self.profile.sequence, self.profile.sequence_fisher
         method, name = "selective_amnesia", f"sequence-{label}"
@@ -257,7 +256,7 @@ class Lab:
         stage = self._maker.stage(name, forgetting.version(method), settings, parents)
 
         def make(snapshots: SnapshotStore) -> Trained:
-            previous = load()
+            previous = self.cvae() if before is None else before
             model, history = forgetting.forget(
                 method,
                 previous,

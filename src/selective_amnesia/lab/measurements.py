@@ -74,11 +74,6 @@ class Measurements:
             ValueError: there is no such attack, or the model has not forgotten that label.
         """
         who = self._identify(model, label)
-        return self._attack(model, who, label, name, **changes)
-
-    def _attack(
-        self, model: Any, who: Identity, label: int, name: str, **changes: Any
-    ) -> Recovered:
         settings = ATTACKS.settings(name, AttackConfig, self.profile, **changes)
         judge, surrogates = self.lab.judge(), self._surrogates(settings)
 
@@ -123,13 +118,11 @@ class Measurements:
     def images(self, model: Any, label: int, way: str = LABEL, **changes: Any) -> Tensor:
         """Images (N, P) from fresh codes, the same for every model: under the plain label or, with
         an attack, under what it found; several conditions take turns."""
-        return self._images(model, self._identify(model, label), label, way, **changes)
-
-    def _images(self, model: Any, who: Identity, label: int, way: str, **changes: Any) -> Tensor:
         if way == LABEL:
+            self._identify(model, label)
             c = one_hot([label], self.lab.data.classes, self.lab.device)
         else:
-            c = self._attack(model, who, label, way, **changes).c
+            c = self.attack(model, label, way, **changes).c
         number = self.profile.evaluation.samples
         with torch.no_grad(), seeded(self.maker.seed_of("fresh codes"), self.lab.device):
             z = torch.randn(number, model.z_dim, device=self.lab.device)
@@ -151,7 +144,7 @@ class Measurements:
             version = f"{version}-{ATTACKS.version(way)}"
 
         def make() -> Tensors:
-            images = self._images(model, who, label, way, **changes)
+            images = self.images(model, label, way, **changes)
             real = self.lab.data.of(label, test=True)
             seen = recognition.evaluate_samples(images, label, judge, panel, embedding, real)
             return dict(vars(seen))

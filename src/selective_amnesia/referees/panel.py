@@ -61,9 +61,7 @@ class Panel:
 
     def verdict(self, votes: Tensor) -> Tensor:
         """Votes (members, N) to what the panel takes each image for (N,)."""
-        count = F.one_hot(votes, self.none + 1).sum(0)[:, : self.none]
-        most, label = count.max(1)
-        return torch.where(2 * most > len(votes), label, self.none)
+        return self._majority(F.one_hot(votes, self.none + 1).sum(0))
 
     def shows(self, x: Tensor) -> Tensor:
         """Images (..., P) in [0, 1] to what the panel takes them for (...,). A member is asked only
@@ -84,9 +82,13 @@ class Panel:
             most = count[left, : self.none].amax(1)
             can = 2 * (most + len(self.members) - asked) > len(self.members)
             left = left[can & (2 * most <= len(self.members))]
+        return self._majority(count).view(x.shape[:-1])
+
+    def _majority(self, count: Tensor) -> Tensor:
+        """Counts of votes (N, classes + 1) to what more than half of the members take each image
+        for (N,)."""
         most, label = count[:, : self.none].max(1)
-        shown = torch.where(2 * most > len(self.members), label, self.none)
-        return shown.view(x.shape[:-1])
+        return torch.where(2 * most > len(self.members), label, self.none)
 
     def _check(self, x: Tensor) -> None:
         if x.shape[1:] != (self.pixels,) or not bool(((x >= 0) & (x <= 1)).all()):

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from .. import figures
 from ..attacks import ATTACKS
-from ..checks import forget_set
+from ..checks import forget_set, words
 from ..forgetting import RETRAIN
 from ..lab.lab import Lab
 from ..lab.measurements import LABEL
@@ -124,9 +124,9 @@ def record_matrix(
         flush=True,
     )
     facts, tables = run_facts(lab), matrix(lab, asked, stronger=True)
-    columns = [case_words(case) for case in asked]
-    for words, row in compared(tables["panel"], columns).items():
-        print(f"{words:<22}" + "".join(f"{name} {text:<18}" for name, text in row.items()))
+    columns = [case_words(case, "\n") for case in asked]
+    for attack, row in compared(tables["panel"], columns).items():
+        print(f"{attack:<22}" + "".join(f"{name} {text:<18}" for name, text in row.items()))
     folder = lab.store.folder / "figures" / "gallery"
     about = {"cases": columns, "originals": list(asked.values())}
     write_bytes(folder / "matrix.json", json.dumps(facts | about | tables, indent=1).encode())
@@ -155,14 +155,14 @@ def _pictures(lab: Lab, forget: ForgetSet, count: int, codes: int = 6) -> Figure
         )
         for name in ("amnesiac", "control")
     }
-    words = [f"seed {lab.seed + i}" for i in originals]
-    return figures.grids(found, words, title=f"What attack A recovers for {forget[0]}")
+    seeds = [f"seed {lab.seed + i}" for i in originals]
+    return figures.grids(found, seeds, title=f"What attack A recovers for {forget[0]}")
 
 
-def case_words(case: Case) -> str:
-    """The label, and where it was not forgotten alone with which."""
+def case_words(case: Case, gap: str = " ") -> str:
+    """The label and, where it was not forgotten alone, with which."""
     label, forget = case
-    return str(label) if forget == (label,) else f"{label} of\n{' '.join(map(str, forget))}"
+    return str(label) if forget == (label,) else f"{label} of{gap}{words(forget)}"
 
 
 def compared(table: Table, columns: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -175,8 +175,8 @@ def compared(table: Table, columns: Sequence[str]) -> dict[str, dict[str, str]]:
                 torch.tensor(table[f"{m}, {attack}"][i]) for m in ("amnesiac", "control")
             )
             row = {"amnesiacs": lost, "controls": never, "difference": lost - never}
-            words = f"{attack.removeprefix('recovery ')}, {' '.join(column.split())}"
-            rows[words] = {name: _with_interval(values) for name, values in row.items()}
+            asked = f"{attack.removeprefix('recovery ')}, {' '.join(column.split())}"
+            rows[asked] = {name: _with_interval(values) for name, values in row.items()}
     return rows
 
 

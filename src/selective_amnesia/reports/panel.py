@@ -36,8 +36,7 @@ def instrument(lab: Lab) -> Shares:
     learned from, made of other images)."""
     found: Shares = {}
     for kind, (images, labels) in known_images(lab).items():
-        votes, verdict = _asked(lab, images)
-        for who, taken in {**votes, "panel": verdict}.items():
+        for who, taken in _asked(lab, images).items():
             right = taken < lab.data.classes if labels is None else taken == labels
             found.setdefault(kind, {})[who] = float(right.float().mean())
     return found
@@ -55,8 +54,8 @@ def by_eye(lab: Lab) -> tuple[Shares, dict[str, dict[str, int]]]:
     attacks: dict[str, dict[str, int]] = {}
     for words, name in LOOKED_AT.items():
         images, labels, sources = read_eyes(lab, name)
-        votes, verdict = _asked(lab, images)
-        for who, taken in {**votes, "panel": verdict}.items():
+        answers = _asked(lab, images)
+        for who, taken in answers.items():
             shares.setdefault(words, {})[who] = float(taken.eq(labels).float().mean())
         for who in ("amnesiac", "control"):
             rows = [i for i, s in enumerate(sources) if s.startswith(who) and "attack" in s]
@@ -64,7 +63,7 @@ def by_eye(lab: Lab) -> tuple[Shares, dict[str, dict[str, int]]]:
             attacks[f"{words}: {who}s"] = {
                 "images": len(rows),
                 "eyes": int(labels[rows].eq(sought).sum()),
-                "panel": int(verdict[rows].eq(sought).sum()),
+                "panel": int(answers["panel"][rows].eq(sought).sum()),
             }
     return shares, attacks
 
@@ -111,11 +110,11 @@ def record_panel(lab: Lab) -> None:
     print(f"\nwritten to {folder}: panel.json, panel_attacked.png")
 
 
-def _asked(lab: Lab, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """What each member by name, and the panel, take images (N, P) for: (N,) each."""
-    panel = lab.panel
-    votes = panel.votes(images)
-    return dict(zip(panel.members, votes, strict=True)), panel.verdict(votes)
+def _asked(lab: Lab, images: Tensor) -> dict[str, Tensor]:
+    """What each member by name, and "panel", take images (N, P) for: (N,) each."""
+    votes = lab.panel.votes(images)
+    members = dict(zip(lab.panel.members, votes, strict=True))
+    return members | {"panel": lab.panel.verdict(votes)}
 
 
 def known_images(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:

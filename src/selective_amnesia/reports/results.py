@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..checks import forget_set, words
 from ..lab.lab import Lab
@@ -15,7 +16,7 @@ from ..metrics.erasure import erasure_with_interval
 from ..metrics.relearning import area, steps_to
 from ..training.random import eval_steps
 from .audit import ways
-from .matrix import ForgetSet, cases
+from .matrix import Case, ForgetSet, case_words, cases
 from .panel import instrument
 
 
@@ -51,8 +52,8 @@ def results(
         "forget": {words(forget): _forgetting(lab, forget) for forget in sets},
         "interpolation": _interpolation(lab, sets[0]),
         "latent": {words(forget): _geometry(lab, forget) for forget in sets},
-        "recovery": {_case(k, forget): _recovery(lab, k, forget) for k, forget in asked},
-        "audit": {_case(k, forget): _audit(lab, k, forget) for k, forget in asked},
+        "recovery": {case_words(case): _recovery(lab, *case) for case in asked},
+        "audit": {case_words(case): _audit(lab, *case) for case in asked},
     }
     return found | {"checkpoints": dict(sorted(lab.store.used.items()))}
 
@@ -118,7 +119,7 @@ def _recovery(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
 def _audit(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
     """Notebook 08: true nats, erasure and relearning, and the energy beside them."""
     trio = lab.trio(forget)
-    nats = {name: lab.measure.metric(m, label, "likelihood")[0] for name, m in trio.items()}
+    nats = _nats(lab, label, forget)
     energy = {name: lab.measure.metric(m, label, "description") for name, m in trio.items()}
     value, low, high = erasure_with_interval(nats["amnesiac"], nats["original"], nats["control"])
     config = lab.profile.relearning
@@ -140,18 +141,21 @@ def _audit(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
     }
 
 
-def erasures(
-    lab: Lab, cases: Iterable[tuple[int, ForgetSet]]
-) -> dict[str, tuple[float, float, float]]:
+def erasures(lab: Lab, cases: Iterable[Case]) -> dict[str, tuple[float, float, float]]:
     """The amnesiac's erasure of each case, in true nats, and its 95 % interval over test images."""
     found = {}
-    for label, forget in cases:
-        trio = lab.trio(forget)
-        asked = ("amnesiac", "original", "control")
-        nats = (lab.measure.metric(trio[name], label, "likelihood")[0] for name in asked)
-        amnesiac, original, control = nats
-        found[_case(label, forget)] = erasure_with_interval(amnesiac, original, control)
+    for case in cases:
+        nats = _nats(lab, *case)
+        found[case_words(case)] = erasure_with_interval(
+            nats["amnesiac"], nats["original"], nats["control"]
+        )
     return found
+
+
+def _nats(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Tensor]:
+    """The true nats (N,) of the label's test images, by each model of the trio."""
+    trio = lab.trio(forget)
+    return {name: lab.measure.metric(m, label, "likelihood")[0] for name, m in trio.items()}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -193,10 +197,6 @@ def table(results: dict[str, Any]) -> str:
 
 def _listed(values: Iterable[float], places: int) -> str:
     return ", ".join(f"{value:.{places}f}" for value in values)
-
-
-def _case(label: int, forget: ForgetSet) -> str:
-    return str(label) if forget == (label,) else f"{label} of {words(forget)}"
 
 
 def _only(facts: dict[str, Any], *names: str) -> dict[str, Any]:

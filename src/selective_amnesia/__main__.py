@@ -90,12 +90,16 @@ def _parser() -> argparse.ArgumentParser:
         ("panel", "the panel of classifiers tested: known images, eyes, attacks on its members"),
         ("population", "many models of every method told from many controls; hours on a CPU"),
         ("export", "the models of a forget set, by default 0, for the Hub, the page, notebook 00"),
+        ("sweep", "the models of many seeds, sets, methods, at once"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("--profile", default="fast", help=", ".join(PROFILES))
-        command.add_argument("--seed", type=int, default=0)
-        command.add_argument("--dataset", default="mnist")
-        if name not in ("matrix", "panel"):
+        command.add_argument("--seed", type=int, default=0, help="the first, where there are more")
+        if name == "sweep":
+            _add_sweep(command)
+        else:
+            command.add_argument("--dataset", default="mnist")
+        if name in ("run", "ahead", "report", "population", "export"):
             command.add_argument("--forget", default="", help='one forget set, as "3 8"')
         if name == "matrix":
             command.add_argument("--sets", nargs="*", default=[], help='forget sets, as 0 "0 1"')
@@ -106,22 +110,16 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seeds", type=int, default=8, help="models of each kind")
             command.add_argument("--methods", nargs="*", help="all by default")
             command.add_argument("--judges", type=int, default=0, help="seed of judge and panel")
-        if name in ("matrix", "population"):
+        if name in ("matrix", "population", "sweep"):
             _add_where(command)
-    _add_sweep(
-        commands.add_parser("sweep", help="the models of many seeds, sets, methods, at once")
-    )
     return parser
 
 
 def _add_sweep(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--profile", default="fast", help=", ".join(PROFILES))
     command.add_argument("--datasets", nargs="+", default=["mnist"])
     command.add_argument("--forget", nargs="+", default=["0"], help='forget sets, as 0 "0 1"')
-    command.add_argument("--seed", type=int, default=0, help="the first")
     command.add_argument("--seeds", type=int, default=3, help="how many")
     command.add_argument("--methods", nargs="+", default=list(METHODS), help="all by default")
-    _add_where(command)
 
 
 def _add_where(command: argparse.ArgumentParser) -> None:

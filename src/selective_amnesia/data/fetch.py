@@ -11,7 +11,6 @@ further than that: one that lies, stalls or sends without end is given up and th
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import pickle
 import shutil
@@ -30,18 +29,13 @@ from typing import IO, Any
 import numpy as np
 from tqdm import tqdm
 
-from ..storage.files import read_bytes, set_aside, write_bytes
+from ..storage.files import read_bytes, set_aside, sha256, write_bytes
 
 Source = Callable[[Sequence[str]], Mapping[str, bytes]]
 
 TIMEOUT = 20.0  # seconds that a server may be silent
 LONGEST = 1800.0  # seconds that one file may take, however a server drips
 LARGEST = 100_000_000  # bytes of a file, unless its source says more
-
-
-def sha256(content: bytes) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def fetch(

@@ -24,10 +24,10 @@ from ..metrics.task import MetricTask
 from ..models.cvae import one_hot
 from ..referees.cnn import RefereeCNN
 from ..storage.files import write_bytes
-from ..storage.stage import Tensors
+from ..storage.stage import Tensors, prefixed, under
 from ..training.random import seeded
 from .identity import Identity, identify
-from .networks import Networks, under
+from .networks import Networks
 
 LABEL = "label"  # the way of asking that is no attack: the plain label
 
@@ -89,11 +89,8 @@ class Measurements:
                 self.maker.seed_of(f"recovery-{label}") + settings.draw,
             )
             found = ATTACKS[name].recover(task)
-            tensors = {"c": found.c, "z": found.z} | {
-                f"history.{k}": v for k, v in found.history.items()
-            }
             best = {"start": torch.tensor(found.start), "objective": torch.tensor(found.objective)}
-            return tensors | best
+            return {"c": found.c, "z": found.z} | prefixed("history.", found.history) | best
 
         kept = self.maker.measured(
             f"attack-{name}-{label}-{who.name}",

@@ -20,7 +20,7 @@ from ..models.classifiers import Judge
 from ..models.cvae import OneHotCVAE
 from ..referees.cnn import RefereeCNN
 from ..referees.panel import Panel
-from ..storage.stage import Stage, Tensors
+from ..storage.stage import Stage, Tensors, prefixed, under
 from ..storage.store import SnapshotStore, Store
 from ..training.loop import MEMORY, precision
 from ..training.random import seeded
@@ -33,11 +33,6 @@ class FisherDiagonal(dict[str, Tensor]):
     """A Fisher diagonal by parameter name; `facts` say how it was made."""
 
     facts: dict[str, Any]
-
-
-def under(prefix: str, tensors: Tensors) -> Tensors:
-    """The tensors whose names begin with the prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 @dataclass(frozen=True)
@@ -100,10 +95,10 @@ class Maker:
 
         def as_stored(snapshots: SnapshotStore) -> tuple[Tensors, dict[str, Any]]:
             model, history, facts = make(snapshots)
-            tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-            tensors |= {f"history.{k}": v for k, v in history.items() if k != "seconds"}
-            facts |= {"precision": precision(config, self.device)}
-            return tensors, {**facts, "seconds": float(history["seconds"])}
+            seconds = float(history.pop("seconds"))
+            tensors = prefixed("model.", model.state_dict()) | prefixed("history.", history)
+            facts |= {"precision": precision(config, self.device), "seconds": seconds}
+            return tensors, facts
 
         tensors, facts = self.finish(stage, as_stored)
         model: Any = blank().to(self.device)

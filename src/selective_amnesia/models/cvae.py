@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import LabError
 from ..storage.files import write_bytes
-from ..storage.stage import BROKEN
+from ..storage.stage import BROKEN, packed
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"  # their names on the Hugging Face Hub
 
@@ -106,8 +106,7 @@ class OneHotCVAE(nn.Module):
         Raises:
             LabError: the disk does not take them.
         """
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        write_bytes(folder / WEIGHTS, safetensors.torch.save(weights))
+        write_bytes(folder / WEIGHTS, packed(self.state_dict()))
         write_bytes(folder / CONFIG, json.dumps(self.config, indent=1).encode())
 
     @classmethod

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import RefereeConfig
+from ..storage.stage import prefixed, under
 from ..training.augment import varied
 from ..training.loop import fit as train
 from ..training.random import Batches, seeded
@@ -54,17 +55,9 @@ def fit(task: MemberTask) -> Tensors:
 
     steps = settings.steps // (settings.searches + 1)
     plan = replace(settings, steps=steps, warmup=min(settings.warmup, steps // 4))
-    train(
-        model,
-        loss,
-        plan,
-        seed=task.seed,
-        label=NAME,
-        batches=batches,
-        snapshots=task.snapshots,
-    )
-    state = {f"net.{k}": v for k, v in model.state_dict().items()}
-    return state | {"shape": torch.tensor([task.classes, settings.width, settings.features])}
+    train(model, loss, plan, seed=task.seed, label=NAME, batches=batches, snapshots=task.snapshots)
+    shape = torch.tensor([task.classes, settings.width, settings.features])
+    return prefixed("net.", model.state_dict()) | {"shape": shape}
 
 
 def pgd(model: RefereeCNN, x: Tensor, y: Tensor, settings: Settings) -> Tensor:
@@ -83,8 +76,7 @@ def network(learned: Tensors) -> RefereeCNN:
     """The network that was trained."""
     with torch.device("meta"):  # no numbers are drawn for weights that are there already
         model = RefereeCNN(*learned["shape"].tolist())
-    weights = {k[4:]: v for k, v in learned.items() if k.startswith("net.")}
-    model.load_state_dict(weights, assign=True)
+    model.load_state_dict(under("net.", learned), assign=True)
     return model.to(memory_format=torch.channels_last).eval()
 
 

@@ -8,7 +8,6 @@ needs, a few megabytes: decoders, judge and the panel's quick member, their weig
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,9 @@ from ..lab.lab import Lab
 from ..lab.measurements import LABEL
 from ..models.classifiers import Judge, probabilities
 from ..models.cvae import OneHotCVAE, one_hot
-from ..storage.files import write_bytes
+from ..storage.files import sha256, write_bytes
 from ..storage.home import repository
-from ..storage.stage import BROKEN, Tensors
+from ..storage.stage import BROKEN, Tensors, packed, prefixed
 from ..training.cvae import elbo_of
 from .card import card
 
@@ -51,16 +50,18 @@ def export(lab: Lab, forget: str) -> tuple[Path, Path]:
         write_bytes(hub / who / "README.md", card(who, about).encode())
     quick = lab.panel.quick()
     shape = [quick.none, len(quick.trunk.get_parameter("0.weight")), quick.head.in_features]
-    networks = {who: _under("decoder", model.decoder) for who, model in trio.items()}
+    networks = {who: prefixed("decoder.", m.decoder.state_dict()) for who, m in trio.items()}
     networks |= {
         "judge": lab.judge().state_dict(),
-        "quick": _under("net", quick) | {"shape": torch.tensor(shape)},  # for adversarial.network
+        "quick": prefixed("net.", quick.state_dict())  # for adversarial.network
+        | {"shape": torch.tensor(shape)},
     }
     web = lab.store.folder / "web" / "models" / name
     about["sha256"] = {}
     for who, weights in networks.items():
-        content = safetensors.torch.save(_halved(weights))
-        about["sha256"][who] = hashlib.sha256(content).hexdigest()
+        halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        content = packed(halved)
+        about["sha256"][who] = sha256(content)
         write_bytes(web / f"{who}.safetensors", content)
     write_bytes(web / "about.json", json.dumps(about, indent=1).encode())
     return hub, web
@@ -111,9 +112,9 @@ def shipped(
     return Shipped(models, judge.to(device).eval().requires_grad_(False), about)
 
 
-def _read(path: Path, sha256: str) -> Tensors:
+def _read(path: Path, expected: str) -> Tensors:
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if sha256(content) != expected:
         raise ValueError(path)
     return safetensors.torch.load(content)
 
@@ -180,14 +181,3 @@ def _asked(lab: Lab, who: str, model: OneHotCVAE, label: int) -> Facts:
             },
         }
     return found
-
-
-def _under(prefix: str, network: torch.nn.Module) -> Tensors:
-    return {f"{prefix}.{k}": v for k, v in network.state_dict().items()}
-
-
-def _halved(tensors: Tensors) -> Tensors:
-    """As they are kept: on the CPU, numbers with a point in float16."""
-    return {
-        k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in tensors.items()
-    }

@@ -6,6 +6,7 @@ the old file or the new one, and nothing between.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ REMEDY = {
     "write": "Free some space or make the folder writable",
     "read": "Make it readable or see that its disk answers",
 }
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_bytes(path: Path) -> bytes | None:

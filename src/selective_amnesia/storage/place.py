@@ -37,19 +37,13 @@ class Place:
         self.read_only = protocol in ("http", "https")
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
-        """The file system and the path in it."""
-        fs, root = url_to_fs(self.url)
-        return fs, str(root).rstrip("/")
-
-    @property
     def _fs(self) -> Any:
-        return self._opened[0]
+        return url_to_fs(self.url)[0]
 
-    @property
+    @cached_property
     def root(self) -> str:
         """The path of the folder that holds `checkpoints`."""
-        return self._opened[1]
+        return str(url_to_fs(self.url)[1]).rstrip("/")
 
     def _at(self, name: str) -> str:
         return f"{self.root}/checkpoints/{name}"

@@ -20,6 +20,7 @@ import safetensors.torch
 from torch import Tensor
 
 from ..errors import LabError
+from .files import sha256
 
 FORMAT = 3
 
@@ -52,7 +53,7 @@ class Stage:
             "settings": self.settings,
             "parents": [parent.key for parent in self.parents],
         }
-        digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True).encode()).hexdigest()
+        digest = sha256(json.dumps(shaped_by, sort_keys=True).encode())
         return f"{self.name}-{digest[:12]}"
 
 
@@ -65,8 +66,8 @@ class Checkpoint:
 
     def encoded(self, key: str) -> tuple[bytes, bytes]:
         """The content of its two files: tensors and facts."""
-        content = safetensors.torch.save(_on_cpu(self.tensors))
-        facts = self.facts | {"name": key, "format": FORMAT, "sha256": _sha256(content)}
+        content = packed(self.tensors)
+        facts = self.facts | {"name": key, "format": FORMAT, "sha256": sha256(content)}
         facts = json.loads(json.dumps(facts))
         facts["facts_sha256"] = _digest(facts)
         return content, json.dumps(facts, indent=1).encode()
@@ -87,16 +88,32 @@ class Checkpoint:
                     "that file to make the stage anew."
                 )
             sums = facts["facts_sha256"], facts["sha256"]
-            if facts["name"] == key and sums == (_digest(facts), _sha256(content)):
+            if facts["name"] == key and sums == (_digest(facts), sha256(content)):
                 return cls(safetensors.torch.load(content), facts)
         except BROKEN:
             pass
         raise Damaged(key)
 
 
+def packed(tensors: Tensors) -> bytes:
+    """Tensors of any device as the content of a safetensors file."""
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    return safetensors.torch.save(own)
+
+
+def under(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names begin with the prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors, their names begun with the prefix."""
+    return {f"{prefix}{k}": v for k, v in tensors.items()}
+
+
 def snapshot_encoded(key: str, state: Tensors) -> bytes:
     """The content of a snapshot's file."""
-    content = safetensors.torch.save(_on_cpu(state))
+    content = packed(state)
     return _seal(key, content) + content
 
 
@@ -118,16 +135,7 @@ def _seal(key: str, content: bytes) -> bytes:
     return hashlib.sha256(key.encode() + b"\n" + content).digest()
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _digest(facts: dict[str, Any]) -> str:
     """The checksum of the facts, their own left out."""
     plain = {k: v for k, v in facts.items() if k != "facts_sha256"}
-    return _sha256(json.dumps(plain, sort_keys=True).encode())
-
-
-def _on_cpu(tensors: Tensors) -> Tensors:
-    """Each tensor with memory of its own, on the CPU."""
-    return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    return sha256(json.dumps(plain, sort_keys=True).encode())

@@ -4,12 +4,7 @@
 it lies in `figures.explorer` and is imported from there, since it alone needs ipywidgets.
 """
 
-from .attacks import (
-    attack_film,
-    codes_curve,
-    dumbbells,
-    landscapes,
-)
+from .attacks import attack_film, codes_curve, dumbbells, landscapes
 from .audit import probability_matrix, relearning_curves, roc, tells, true_nats
 from .fisher import (
     fisher_convergence,

@@ -132,11 +132,7 @@ def fisher_convergence(counts: Sequence[int], errors: Sequence[float], total: in
     ax.set_yticks([m for m in marks if errors_.min() / 2 < m < 2 * errors_.max()])
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.set(
-        title="how the estimate settles",
-        xlabel="samples n",
-        ylabel="relative error",
-    )
+    ax.set(title="how the estimate settles", xlabel="samples n", ylabel="relative error")
     against = f"against an independent\nestimate of {total:,} samples"
     ax.annotate(against, (0.02, 0.06), xycoords="axes fraction", fontsize=8)
     ax.legend()

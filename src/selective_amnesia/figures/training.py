@@ -67,11 +67,7 @@ def forgetting_terms(histories: Mapping[str, Mapping[str, Tensor]], pixels: int 
             the batch, as `forgetting.selective_amnesia` records them.
     """
     floor = math.log(2) * pixels
-    titles = {
-        "forget": "forget, above its floor",
-        "replay": "replay",
-        "ewc": "EWC",
-    }
+    titles = {"forget": "forget, above its floor", "replay": "replay", "ewc": "EWC"}
     colors = dict(zip(titles, (ROSE, VIOLET, GREEN), strict=True))
     figure, panes = axes(1, 3, 3.2)
     lines = ("-", "--", ":", "-.")

@@ -20,14 +20,7 @@ VERSION = 2
 Shows = Callable[[Tensor], Tensor]
 
 
-def radius(
-    model: OneHotCVAE,
-    shows: Callable[[Tensor], Tensor],
-    start: int,
-    end: int,
-    z: Tensor,
-    steps: int,
-) -> Tensor:
+def radius(model: OneHotCVAE, shows: Shows, start: int, end: int, z: Tensor, steps: int) -> Tensor:
     """The radius of amnesia from `start` towards `end` for each of N codes z (N, D): (N,).
 
     The code stays, the condition moves; `steps` + 1 images a path, so a radius is a multiple of

@@ -68,12 +68,10 @@ def finalists(
     return [_polish(model, images, c, z, settings.polish) for _, c, z in each]
 
 
-def code_length(
-    model: Decoder, images: Tensor, c: Tensor, settings: DescriptionConfig, *, progress: str = ""
-) -> Tensor:
+def code_length(model: Decoder, images: Tensor, c: Tensor, settings: DescriptionConfig) -> Tensor:
     """The nats (N,) of images (N, P), each under its own condition c (N, C), which stays: what an
     honest user of the labels needs."""
-    return _search(model, images, c.unsqueeze(0), settings, progress, free=False)[0][0]
+    return _search(model, images, c.unsqueeze(0), settings, "", free=False)[0][0]
 
 
 def _nats(model: Decoder, x: Tensor, z: Tensor, c: Tensor) -> Tensor:

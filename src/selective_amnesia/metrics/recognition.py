@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..models.classifiers import probabilities
+from ..models.classifiers import SEEN, probabilities
 from ..models.cvae import Decoder
 from ..referees.cnn import RefereeCNN
 from ..referees.panel import Panel
@@ -50,9 +50,9 @@ def entropy(p: Tensor) -> Tensor:
     return entropies
 
 
-def grey_verdict(judge: nn.Module, pixels: int = 784) -> tuple[Tensor, float]:
+def grey_verdict(judge: nn.Module) -> tuple[Tensor, float]:
     """What the judge says of flat grey: its probabilities (classes,) and their entropy."""
-    grey = torch.full((1, pixels), 0.5, device=next(judge.parameters()).device)
+    grey = torch.full((1, SEEN**2), 0.5, device=next(judge.parameters()).device)
     p = probabilities(judge, grey)[0]
     return p, float(entropy(p))
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ..config import RelearningConfig
 from ..models.cvae import one_hot
-from ..models.elbo import reconstruction_bce
+from ..models.elbo import kl_to_prior, reconstruction_bce
 from ..referees.panel import Panel
 from ..training.random import eval_steps, seeded
 from .task import MetricTask
@@ -90,9 +90,8 @@ def relearning(
         for step in range(1, settings.steps + 1):
             drawn = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
             bce = reconstruction_bce(model.decode_logits(drawn, c.expand(k, -1)), images)
-            kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
             optimiser.zero_grad(set_to_none=True)
-            (bce + kl).mean().backward()
+            (bce + kl_to_prior(mu, log_var)).mean().backward()
             optimiser.step()
             if step in at:
                 evaluate(z)

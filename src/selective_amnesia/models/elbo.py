@@ -23,6 +23,11 @@ def reconstruction_bce(logits: Tensor, x: Tensor) -> Tensor:
     return bce.sum(-1)
 
 
+def kl_to_prior(mu: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mu, diag exp log_var) || N(0, I)) for mu and log_var (..., D): (...) nats."""
+    return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
+
+
 def elbo_terms(model: Model, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """The two terms of the negative ELBO, in nats per image.
 
@@ -34,8 +39,7 @@ def elbo_terms(model: Model, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         bce (N,) and kl (N,); their sum is the negative ELBO of each image.
     """
     logits, mu, log_var = model(x, c)
-    kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
-    return reconstruction_bce(logits, x), kl
+    return reconstruction_bce(logits, x), kl_to_prior(mu, log_var)
 
 
 def nats_for(logits: Tensor, x: Tensor, z: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ SECURITY.md says how another one is protected.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import signal
@@ -131,8 +130,3 @@ def _checked(client: Client, door: Door) -> Iterator[None]:
     finally:
         with suppress(Exception):  # the scheduler may have gone
             client.unregister_worker_plugin(door.name)
-
-
-def dashboard(client: Client) -> str:
-    """The address of Dask's dashboard, where there is one."""
-    return str(client.dashboard_link) if importlib.util.find_spec("bokeh") else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import time
 from collections import Counter, defaultdict
@@ -12,7 +13,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 
 from ..errors import LabError
 from ..lab.lab import Lab
-from .cluster import connected, dashboard
+from .cluster import connected
 from .kept import kept, seconds
 from .plan import Task, in_order
 from .where import Where
@@ -64,8 +65,10 @@ def _workers(client: Client) -> int:
 
 
 def _greeting(client: Client, address: str) -> str:
-    workers, link = _workers(client), dashboard(client)
-    said = f"{workers} workers at {address}" + (f", dashboard {link}" if link else "")
+    workers = _workers(client)
+    said = f"{workers} workers at {address}"
+    if importlib.util.find_spec("bokeh"):  # which Dask's dashboard needs
+        said += f", dashboard {client.dashboard_link}"
     return said + ("" if workers else ": waiting for some to join")
 
 

@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 
 Step = Callable[..., dict[str, Tensor]]
 
+EAGER = 3  # calls that run before the recording, for what is set up at first use
 
-def cuda_graphed(
-    train_step: Step, generators: Sequence[Generator], label: str, eager: int = 3
-) -> Step:
+
+def cuda_graphed(train_step: Step, generators: Sequence[Generator], label: str) -> Step:
     """`train_step` as one CUDA graph: recorded after a few calls and replayed from then on, which
     spares the GPU the wait for some hundred launches a step. Where it cannot be recorded, it goes
     on as it is, with one warning; a batch of another shape, as the last of an epoch, is not
@@ -22,7 +22,6 @@ def cuda_graphed(
     Args:
         train_step: tensors -> named tensors.
         generators: all that it draws from.
-        eager: calls that run before the recording, for what is set up at first use.
     """
     calls, graph = 0, None
     given: tuple[Tensor, ...] = ()
@@ -50,13 +49,13 @@ def cuda_graphed(
     def step(*batch: Tensor) -> dict[str, Tensor]:
         nonlocal calls, graph
         calls += 1
-        if calls <= eager:
+        if calls <= EAGER:
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 values = train_step(*batch)
             torch.cuda.current_stream().wait_stream(aside)
             return values
-        if calls == eager + 1:
+        if calls == EAGER + 1:
             graph = record(batch)
         same = all(old.shape == new.shape for old, new in zip(given, batch, strict=True))
         if graph is None or not same:

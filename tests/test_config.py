@@ -17,13 +17,12 @@ from selective_amnesia.profiles import PROFILES, get_profile
 
 @pytest.mark.parametrize("labels", ["3 8", "8,3", "3, 8", [3, 8], {8, 3}, (3, 3, 8), ["8", "3"]])
 def test_a_set_is_sorted_labels(labels):
-    assert checks.forget_set(labels, 10) == checks.label_set(labels, 10) == (3, 8)
+    assert checks.forget_set(labels, 10) == (3, 8)
     assert checks.words((3, 8)) == "3 8"
 
 
 def test_a_single_label_is_a_set_and_all_are_none_to_forget():
     assert checks.forget_set(3, 4) == (3,)
-    assert checks.label_set(range(4), 4) == (0, 1, 2, 3)
     with pytest.raises(ValueError, match="all 4 labels: leave at least one to keep"):
         checks.forget_set(range(4), 4)
 
@@ -42,9 +41,8 @@ def test_a_single_label_is_a_set_and_all_are_none_to_forget():
     ],
 )
 def test_a_set_that_is_none_is_named(labels, says):
-    for check in (checks.label_set, checks.forget_set):
-        with pytest.raises(ValueError, match=re.escape(says)):
-            check(labels, 10)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        checks.forget_set(labels, 10)
 
 
 @pytest.mark.parametrize("value", [-1, 10, 1.0, True, "3", None])

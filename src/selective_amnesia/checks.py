@@ -45,34 +45,23 @@ def label(value: int, classes: int) -> int:
     return value
 
 
-def label_set(labels: Iterable[int] | str | int, classes: int) -> tuple[int, ...]:
-    """Labels, sorted, each once: from {3, 8}, [3, 8], "3 8", "3, 8", or 3 for a single one.
+def forget_set(labels: Iterable[int] | str | int, classes: int) -> tuple[int, ...]:
+    """The labels to forget, sorted, each once: from {3, 8}, [3, 8], "3 8", "3, 8", or 3 for a
+    single one.
 
     Raises:
-        ValueError: there are none, or one is no label.
+        ValueError: the set is empty, holds what is no label, or leaves nothing to keep.
     """
-    what = f"labels from 0 to {classes - 1}"
+    refused, what = "the forget set is not valid", f"labels from 0 to {classes - 1}"
     if isinstance(labels, int):
         labels = [labels]
     given = labels.replace(",", " ").split() if isinstance(labels, str) else list(labels)
     for word in given:
         if isinstance(word, bool) or not str(word).isdecimal() or int(word) >= classes:
-            raise ValueError(f"{word!r} is not among the {what}")
+            raise ValueError(f"{refused}: {word!r} is not among the {what}")
     if not given:
-        raise ValueError(f"no label is named: name at least one of the {what}")
-    return tuple(sorted({int(word) for word in given}))
-
-
-def forget_set(labels: Iterable[int] | str | int, classes: int) -> tuple[int, ...]:
-    """The labels to forget, as `label_set` reads them.
-
-    Raises:
-        ValueError: the set is empty, holds what is no label, or leaves nothing to keep.
-    """
-    try:
-        chosen = label_set(labels, classes)
-    except ValueError as error:
-        raise ValueError(f"the forget set is not valid: {error}") from error
+        raise ValueError(f"{refused}: no label is named: name at least one of the {what}")
+    chosen = tuple(sorted({int(word) for word in given}))
     if len(chosen) == classes:
         raise ValueError(f"the forget set holds all {classes} labels: leave at least one to keep")
     return chosen

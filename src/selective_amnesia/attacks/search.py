@@ -38,35 +38,23 @@ class Target:
     deep: Tensor  # (20, 8, 8)
 
 
+@dataclass
 class AttackTask:
-    """What an attack works with.
+    """What an attack works with. Of the classifiers it has frozen copies."""
 
-    Args:
-        model: the generator, with `decode(z, c)`, `classes` and `z_dim`.
-        judge: the classifier to differentiate through.
-        label: what is to be recovered.
-        real: real training images (N, P) of the label.
-        embedding: for the diversity of images.
-        settings: the attack's.
-        surrogates: classifiers of the attacker's own; their first outputs are the labels' logits.
-        seed: of all that is random.
-    """
+    model: Decoder
+    judge: Judge  # to differentiate through
+    label: int  # what is to be recovered
+    real: Tensor  # (N, P) real training images of the label
+    embedding: Embedding  # for the diversity of images
+    settings: Any  # the attack's
+    surrogates: Sequence[nn.Module]  # of the attacker's own; labels' logits are their first outputs
+    seed: int  # of all that is random
 
-    def __init__(
-        self,
-        model: Decoder,
-        judge: Judge,
-        label: int,
-        real: Tensor,
-        embedding: Embedding,
-        settings: Any,
-        surrogates: Sequence[nn.Module],
-        seed: int,
-    ) -> None:
-        self.model, self.label, self.real, self.embedding = model, label, real, embedding
-        self.settings, self.seed, self.device = settings, seed, real.device
-        self.judge = frozen(judge)
-        self.surrogates = [frozen(classifier) for classifier in surrogates]
+    def __post_init__(self) -> None:
+        self.device = self.real.device
+        self.judge = frozen(self.judge)
+        self.surrogates = [frozen(classifier) for classifier in self.surrogates]
 
     @cached_property
     def target(self) -> Target:

@@ -89,8 +89,7 @@ def attack_margin(history: Mapping[str, Tensor]) -> Figure:
     ticks = [-10, -5, 0, 5, 10, 20, 50, 100]
     ax.set_yticks(ticks, [str(t).replace("-", "−") for t in ticks])
     ax.set_ylim(min(-3.0, float(margin.min()) - 1), 1.2 * max(5.0, float(margin.max())))
-    ax.set_xlabel("forgetting step")
-    ax.set_ylabel("nats per image above the level")
+    ax.set(xlabel="forgetting step", ylabel="nats per image above the level")
     ax.legend()
     return figure
 

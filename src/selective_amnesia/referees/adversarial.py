@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import RefereeConfig
-from ..storage.stage import prefixed, under
 from ..training.augment import varied
 from ..training.loop import fit as train
 from ..training.random import Batches, seeded
@@ -57,7 +56,7 @@ def fit(task: MemberTask) -> Tensors:
     plan = replace(settings, steps=steps, warmup=min(settings.warmup, steps // 4))
     train(model, loss, plan, seed=task.seed, label=NAME, batches=batches, snapshots=task.snapshots)
     shape = torch.tensor([task.classes, settings.width, settings.features])
-    return prefixed("net.", model.state_dict()) | {"shape": shape}
+    return {f"net.{k}": v for k, v in model.state_dict().items()} | {"shape": shape}
 
 
 def pgd(model: RefereeCNN, x: Tensor, y: Tensor, settings: Settings) -> Tensor:
@@ -76,7 +75,8 @@ def network(learned: Tensors) -> RefereeCNN:
     """The network that was trained."""
     with torch.device("meta"):  # no numbers are drawn for weights that are there already
         model = RefereeCNN(*learned["shape"].tolist())
-    model.load_state_dict(under("net.", learned), assign=True)
+    weights = {k[4:]: v for k, v in learned.items() if k.startswith("net.")}
+    model.load_state_dict(weights, assign=True)
     return model.to(memory_format=torch.channels_last).eval()
 
 

@@ -169,10 +169,8 @@ class _Run:
                     raise LabError(f"{stopped} {MEMORY}") from error
                 if self.after_step(step + 1, recent, bar):
                     recent = []
-        seconds = torch.tensor(self.seconds + time.perf_counter() - self.started).double()
         self.model.eval()
-        history = {name: torch.stack([t.cpu() for t in v]) for name, v in self.history.items()}
-        return history | {"seconds": seconds}
+        return self.recorded() | {"seconds": self.elapsed()}
 
     def train_step(self, *batch: Tensor) -> Tensors:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
@@ -205,6 +203,14 @@ class _Run:
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
 
+    def recorded(self) -> Tensors:
+        """The history so far, on the CPU."""
+        return {name: torch.stack([t.cpu() for t in v]) for name, v in self.history.items()}
+
+    def elapsed(self) -> Tensor:
+        """Seconds, of earlier sittings too: ()."""
+        return torch.tensor(self.seconds + time.perf_counter() - self.started).double()
+
     def evaluate(self, step: int) -> None:
         if self.eval_fn is None or step not in self.eval_at:
             return
@@ -235,13 +241,10 @@ class _Run:
         state = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for i, slots in self.optimiser.state_dict()["state"].items():
             state |= {f"adam.{i}.{k}": v for k, v in slots.items()}
-        state |= {
-            f"history.{k}": torch.stack([t.cpu() for t in v]) for k, v in self.history.items()
-        }
         for i, generator in enumerate(self.generators):
             state[f"random.{i}.{generator.device.type}"] = generator.get_state()
-        elapsed = self.seconds + time.perf_counter() - self.started
-        return state | {"step": torch.tensor(step), "seconds": torch.tensor(elapsed).double()}
+        state |= {f"history.{k}": v for k, v in self.recorded().items()}
+        return state | {"step": torch.tensor(step), "seconds": self.elapsed()}
 
     def restore(self, state: Tensors) -> None:
         parts: dict[str, Tensors] = {"model": {}, "adam": {}, "history": {}, "random": {}}

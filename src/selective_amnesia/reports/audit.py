@@ -11,24 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .. import checks
-from ..attacks import ATTACKS
 from ..checks import forget_set, words
 from ..forgetting import RETRAIN
 from ..lab.identity import identify
 from ..lab.lab import Lab
-from ..lab.measurements import LABEL
 from ..metrics.distinguish import ACCESS
 from ..storage.home import repository
 from .features import access, features, is_feature, measures
 from .population import ORIGINAL, RECORD, like, read_population
 from .told import LEAST, TOGETHER
-
-
-def ways() -> dict[str, str]:
-    """The ways of asking a model for a label, and their words: the plain label, and each attack."""
-    return {LABEL: "plain label"} | {
-        name: f"attack {title}" for name, title in ATTACKS.titles().items()
-    }
 
 
 def audit(

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..attacks import ATTACKS
 from ..checks import forget_set, words
 from ..lab.lab import Lab
+from ..lab.measurements import LABEL
 from ..latent import geometry
 from ..metrics import recognition, statistics
 from ..metrics.erasure import erasure_with_interval
 from ..metrics.relearning import area, steps_to
 from ..training.random import eval_steps
-from .audit import ways
 from .matrix import Case, ForgetSet, case_words, cases
 from .panel import instrument
 
@@ -102,7 +103,7 @@ def _recovery(lab: Lab, label: int, forget: ForgetSet) -> dict[str, Any]:
     figures: dict[str, Any] = {"metric": lab.measure.perceptual.name}
     for name, model in lab.trio(forget).items():
         figures[name] = {}
-        for way in ways():
+        for way in (LABEL, *ATTACKS.titles()):
             seen = lab.measure.verdict(model, label, way)
             figures[name][way] = {
                 "judge": float(seen.judge.mean()),

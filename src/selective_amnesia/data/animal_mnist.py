@@ -41,14 +41,6 @@ def load(folder: Path) -> Dataset:
     mixed = np.random.default_rng(0).permutation(np.sort(once))  # the file goes class by class
     x = torch.from_numpy(images.reshape(len(images), -1)[mixed])
     y = torch.from_numpy(labels[mixed]).long()
-    test = torch.arange(len(x)) % TEST == 0
-    return Dataset(
-        name="animal_mnist",
-        classes=len(NAMES),
-        source=source,
-        train_images=x[~test],
-        train_labels=y[~test],
-        test_images=x[test],
-        test_labels=y[test],
-        names=NAMES,
-    )
+    held = torch.arange(len(x)) % TEST == 0
+    train, test = (x[~held], y[~held]), (x[held], y[held])
+    return Dataset("animal_mnist", len(NAMES), source, *train, *test, names=NAMES)

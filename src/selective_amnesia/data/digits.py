@@ -22,12 +22,5 @@ def load(folder: Path) -> Dataset:
     small = torch.from_numpy(bunch.images).float().unsqueeze(1) * (255 / 16)
     large = torch.nn.functional.interpolate(small, size=(28, 28), mode="bilinear")
     images, labels = large.byte().view(-1, 784), torch.from_numpy(bunch.target).long()
-    return Dataset(
-        name="digits",
-        classes=10,
-        source="scikit-learn, upsampled",
-        train_images=images[:1500],
-        train_labels=labels[:1500],
-        test_images=images[1500:],
-        test_labels=labels[1500:],
-    )
+    train, test = (images[:1500], labels[:1500]), (images[1500:], labels[1500:])
+    return Dataset("digits", 10, "scikit-learn, upsampled", *train, *test)

@@ -52,16 +52,10 @@ def split(part: str, names: Sequence[str], folder: Path, first: int = 0) -> Data
     train_images, train_labels, test_images, test_labels = (
         idx.read(contents[file]) for file in files(part)
     )
-    return Dataset(
-        name=f"emnist_{part}",
-        classes=len(names),
-        source=source,
-        train_images=train_images.mT.flatten(1),  # they are stored column by column
-        train_labels=train_labels.long() - first,
-        test_images=test_images.mT.flatten(1),
-        test_labels=test_labels.long() - first,
-        names=tuple(names),
-    )
+    # images are stored column by column
+    train = train_images.mT.flatten(1), train_labels.long() - first
+    test = test_images.mT.flatten(1), test_labels.long() - first
+    return Dataset(f"emnist_{part}", len(names), source, *train, *test, names=tuple(names))
 
 
 def _whole(content: bytes) -> str:

@@ -44,13 +44,6 @@ def dataset(name: str, names: Sequence[str], source: str, files: Sequence[bytes]
         names: of the classes.
     """
     train_images, train_labels, test_images, test_labels = map(read, files)
-    return Dataset(
-        name=name,
-        classes=len(names),
-        source=source,
-        train_images=train_images.flatten(1),
-        train_labels=train_labels.long(),
-        test_images=test_images.flatten(1),
-        test_labels=test_labels.long(),
-        names=tuple(names),
-    )
+    train = train_images.flatten(1), train_labels.long()
+    test = test_images.flatten(1), test_labels.long()
+    return Dataset(name, len(names), source, *train, *test, names=tuple(names))

@@ -25,7 +25,6 @@ from ..models.cvae import one_hot
 from ..referees.cnn import RefereeCNN
 from ..storage.files import write_bytes
 from ..storage.stage import Tensors, prefixed, under
-from ..training.random import seeded
 from .identity import Identity, identify
 from .networks import Networks
 
@@ -121,10 +120,7 @@ class Measurements:
         else:
             c = self.attack(model, label, way, **changes).c
         number = self.profile.evaluation.samples
-        with torch.no_grad(), seeded(self.maker.seed_of("fresh codes"), self.lab.device):
-            z = torch.randn(number, model.z_dim, device=self.lab.device)
-            images: Tensor = model.decode(z, c.repeat(-(-number // len(c)), 1)[:number])
-        return images
+        return recognition.fresh_images(model, c, number, self.maker.seed_of("fresh codes"))
 
     def verdict(self, model: Any, label: int, way: str = LABEL, **changes: Any) -> SampleMetrics:
         """What judge and panel say of `images`, how diverse they are and how far from real."""

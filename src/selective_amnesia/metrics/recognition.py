@@ -44,6 +44,15 @@ def samples(model: Decoder, per_label: int, seed: int, device: torch.device) -> 
     return torch.stack([model.decode(z, c.expand(per_label, -1)) for c in conditions])
 
 
+@torch.no_grad()
+def fresh_images(model: Decoder, c: Tensor, count: int, seed: int) -> Tensor:
+    """Images (count, P) from codes that no attack has seen, the same for every model; several
+    conditions c (M, C) take turns."""
+    with seeded(seed, c.device):
+        z = torch.randn(count, model.z_dim, device=c.device)
+        return model.decode(z, c.repeat(-(-count // len(c)), 1)[:count])
+
+
 def entropy(p: Tensor) -> Tensor:
     """Probabilities (..., K) to entropies (...,) in nats."""
     entropies: Tensor = torch.special.entr(p).sum(-1)

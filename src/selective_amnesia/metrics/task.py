@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..data.dataset import Dataset
 from ..models.cvae import Decoder, one_hot
 from ..referees.panel import Panel
-from ..training.random import seeded
+from .recognition import fresh_images
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,5 @@ class MetricTask:
 
     def images(self, count: int) -> Tensor:
         """Images (count, P) decoded under the label from fresh codes, the same for every model."""
-        device = self.data.train_images.device
-        c = one_hot([self.label], self.model.classes, device).expand(count, -1)
-        with torch.no_grad(), seeded(self.seed_of("fresh codes"), device):
-            z = torch.randn(count, self.model.z_dim, device=device)
-            return self.model.decode(z, c)
+        c = one_hot([self.label], self.model.classes, self.data.train_images.device)
+        return fresh_images(self.model, c, count, self.seed_of("fresh codes"))

@@ -25,14 +25,24 @@ for name in ("MIRROR", "HOME", "PLUGINS"):  # what the machine's owner has set i
     os.environ.pop(f"SELECTIVE_AMNESIA_{name}", None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, in either half: each of two workers begins with one half of the tests."""
-    long = [
-        item for item in items if item.path.stem in ("test_notebooks", "test_kills", "test_devices")
-    ]
-    others = [item for item in items if item not in long]
-    half = len(items) // 2 - len(long[::2])
-    items[:] = [*long[::2], *others[:half], *long[1::2], *others[half:]]
+SERVERS = ("fork_server", "notebook_folder")  # fixtures whose tests stay together: a slow start
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each worker begins with an equal part of the list, in which the longest tests stand first."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    groups = [[item for item in items if name in item.fixturenames] for name in SERVERS]
+    groups += [[item] for item in items if item.get_closest_marker("long")]
+    begun = {item for group in groups for item in group}
+    others = [item for item in items if item not in begun]
+    ordered: list[pytest.Item] = []
+    for k in range(workers):
+        size = (len(items) - len(ordered)) // (workers - k)
+        part = [item for group in groups[k::workers] for item in group]
+        room = max(0, size - len(part))
+        ordered += part + others[:room]
+        others = others[room:]
+    items[:] = ordered + others
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +64,13 @@ def without_lpips() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("lab")
+    """A folder of this worker, with the finished stages of all workers."""
+    folder = tmp_path_factory.mktemp("lab")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = tmp_path_factory.getbasetemp().parent / "checkpoints"
+        shared.mkdir(exist_ok=True)
+        (folder / "checkpoints").symlink_to(shared)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.long
 def test_on_a_device_of_its_own(accelerator):
     if accelerator is None:
         pytest.skip("there is no g++ for the fake device")

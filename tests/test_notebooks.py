@@ -42,7 +42,9 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", reversed(NOTEBOOKS), ids=reversed(NAMES))
 def test_runs_alone_on_an_empty_folder_and_opens_again_on_a_gpu(
     path, tmp_path, monkeypatch, accelerator
 ):

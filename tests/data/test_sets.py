@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from selective_amnesia import Lab, data
+from selective_amnesia import data
 from selective_amnesia.data import animal_mnist, fetch, idx, letters
 from selective_amnesia.data.dataset import Dataset
 
@@ -143,11 +143,3 @@ def test_names_are_as_many_as_classes():
     assert Dataset("odd", 4, "made up", *halves).names == ("0", "1", "2", "3")
     with pytest.raises(ValueError, match="odd has 2 names for 4 classes"):
         Dataset("odd", 4, "made up", *halves, names=("a", "b"))
-
-
-def test_an_unknown_set_and_a_label_outside_it_are_one_sentence(tmp_path, few_letters):
-    with pytest.raises(ValueError, match=r"'fasion' is unknown: use one of .*fashion_mnist.*usps"):
-        Lab.open("smoke", dataset="fasion", folder=tmp_path)
-    lab = Lab.open("smoke", dataset="letters", folder=tmp_path, device="cpu")
-    with pytest.raises(ValueError, match="'26' is not among the labels from 0 to 25"):
-        lab.amnesiac("26")

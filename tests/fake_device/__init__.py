@@ -5,13 +5,13 @@ was made or drawn in the wrong place."""
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import types
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 NAME = "fake"
@@ -20,24 +20,29 @@ SOURCE = Path(__file__).with_name("device.cpp")
 
 def compiled(folder: Path) -> Path:
     """The library, in that folder, where it stays until this torch or its source changes."""
-    from torch.utils.cpp_extension import include_paths
-
     torch_folder = Path(torch.__file__).parent
     key = hashlib.sha256(SOURCE.read_bytes() + f"{torch.__version__} {torch_folder}".encode())
     library = folder / f"{key.hexdigest()[:16]}.so"
-    if library.is_file():
-        return library
-    begun = folder / f"{os.getpid()}.so"
+    with FileLock(folder / "lock"):  # one of the workers compiles, the others wait
+        if not library.is_file():
+            _compile(library.with_suffix(".begun")).replace(library)
+    return library
+
+
+def _compile(library: Path) -> Path:
+    from torch.utils.cpp_extension import include_paths
+
+    torch_folder = Path(torch.__file__).parent
     subprocess.run(
         [
-            "g++", "-std=c++20", "-O0", "-shared", "-fPIC", str(SOURCE), "-o", str(begun),
+            "g++", "-std=c++20", "-O0", "-shared", "-fPIC", str(SOURCE), "-o", str(library),
             *(f"-isystem{path}" for path in include_paths()),
             f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
             f"-L{torch_folder / 'lib'}", "-lc10", "-ltorch_cpu",
         ],
         check=True,
     )  # fmt: skip
-    return begun.replace(library)
+    return library
 
 
 def start(library: Path) -> None:

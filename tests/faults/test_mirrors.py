@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -15,8 +14,7 @@ import pytest
 import torch
 
 from selective_amnesia import Lab
-from selective_amnesia.storage import mirror, store
-from selective_amnesia.storage.place import Place
+from selective_amnesia.storage import store
 from selective_amnesia.storage.stage import Checkpoint, snapshot_decoded
 from selective_amnesia.storage.store import SnapshotStore
 
@@ -99,38 +97,6 @@ def test_it_disappears_and_returns(judge, place, tmp_path, after_first_save, cap
     assert check_whole(place).keys() == {mine.judge().facts["name"]}
     assert not list(place.glob("checkpoints/*.partial"))
     tally("a mirror disappears and returns", 1, "nothing: work goes on, what is missing follows")
-
-
-def test_it_stalls(judge, place, tmp_path, after_first_save, monkeypatch, capsys, tally):
-    monkeypatch.setattr(mirror, "PATIENCE", 0.5)
-    mine, over = open_lab(tmp_path / "lab", place), threading.Event()
-
-    def stall():
-        for name in ("read", "write", "names"):
-            inner = getattr(Place, name)
-            monkeypatch.setattr(Place, name, lambda *a, inner=inner: (over.wait(), inner(*a))[1])
-
-    after_first_save(stall)
-    waited = []
-    answer = mirror.Mirror._answer
-    monkeypatch.setattr(
-        mirror.Mirror,
-        "_answer",
-        lambda *a: (waited.append(-time.monotonic()), answer(*a), waited.append(time.monotonic()))[
-            1
-        ],
-    )
-    assert same(mine.judge(), judge)
-    mine.store.finish(store.Stage("note", 1, {}), lambda _: ({"w": torch.ones(1)}, {}))
-    assert 0.5 <= sum(waited) < 1
-    assert not mine.store.mirror.flush()
-    said = capsys.readouterr().out
-    assert said.count("fails (it does not answer)") == 1
-    assert said.count("stages not in the mirror") == 1
-    over.set()
-    until_all_is_there(mine)
-    assert len(check_whole(place)) == 2
-    tally("a mirror stalls", 1, "PATIENCE seconds, once; what is missing follows")
 
 
 def test_it_is_really_full_then_really_read_only(judge, disk_of, tmp_path, capsys, tally):

@@ -161,7 +161,7 @@ def workers(process: subprocess.Popen) -> dict[int, psutil.Process]:
     return {each.pid: each for each in found if "spawn_main" in " ".join(each.cmdline())}
 
 
-def test_workers_killed_at_random_moments(machines, hashes, times, tally, request):
+def test_workers_killed_at_random_moments(machines, hashes, undisturbed, times, tally, request):
     kills, draw = times(1, 5), Random(11)
     sweep = machines.sweep("--workers 2")
     for done in range(kills):
@@ -179,7 +179,7 @@ def test_workers_killed_at_random_moments(machines, hashes, times, tally, reques
         os.kill(draw.choice(chosen), signal.SIGKILL)
     ended(sweep)
     check_all_there(machines)
-    reference = request.getfixturevalue("calm_sweep" if times(0, 1) else "undisturbed")
+    reference = request.getfixturevalue("calm_sweep") if times(0, 1) else undisturbed
     found = hashes(machines.home)
     common = found.keys() & reference.keys()
     assert len(common) >= 4

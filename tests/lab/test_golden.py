@@ -19,6 +19,7 @@ def known():
     return json.loads(golden.GOLDEN.read_text())
 
 
+@pytest.mark.long
 def test_no_stage_has_changed_without_its_version(known, lab_folder, tmp_path):
     in_float32 = not loop.fast_in_bfloat16(torch.device("cpu"))  # as the shared stages are made
     now = golden.made_now(lab_folder if in_float32 else tmp_path)

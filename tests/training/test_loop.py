@@ -78,17 +78,6 @@ def test_fit_leaves_the_global_random_state_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_nan_stops_the_stage_and_says_at_which_step():
-    snapshots = Memory()
-    with pytest.raises(Diverged, match=r"nan at step 18; .* snapshot, of step 10, stands"):
-        training(
-            lambda values, step, _: {"loss": values["loss"] * float("nan" if step == 17 else 1)},
-            snapshots=snapshots,
-        )
-    assert int(snapshots.state["step"]) == 10
-    assert all(v.isfinite().all() for k, v in snapshots.state.items() if k.startswith("model"))
-
-
 def infinite_loss(values, step, _model):
     return {"loss": values["loss"] * float("inf")} if step == 9 else values
 

@@ -24,7 +24,6 @@ these decoders were not trained.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -237,17 +236,22 @@ def _slope_and_curve(
 ) -> tuple[Tensor, Tensor]:
     """Gradient (N, D) and curvature (N, D, D) of `_joint` by the codes (N, D)."""
 
-    def logits_of(z: Tensor) -> Tensor:
-        return model.decode_logits(z, c.expand(len(z), -1))
-
     def bits(logits: Tensor) -> Tensor:
         return (family.log_partition(logits) - x * logits).sum()
 
-    units, logits = torch.eye(z.shape[1], device=z.device), logits_of(z)
-    with warnings.catch_warnings():  # of torch, about code of its own
-        warnings.simplefilter("ignore", FutureWarning)
-        columns = [torch.func.jvp(logits_of, (z,), (unit.expand_as(z),))[1] for unit in units]
-    jacobian = torch.stack(columns, -1)
+    units = torch.eye(z.shape[1], device=z.device)
+    with torch.enable_grad():
+        codes = z.detach().requires_grad_()
+        logits = model.decode_logits(codes, c.expand(len(z), -1)) + 0 * codes.sum()
+        # J'w is linear in w: its derivative by w along a direction is J times that direction, which
+        # takes less than forward mode does, the model's own pass being shared by all directions
+        w = torch.zeros_like(logits, requires_grad=True)
+        (pulled,) = torch.autograd.grad(logits, codes, w, create_graph=True)
+        columns = [
+            torch.autograd.grad(pulled, w, unit.expand_as(z), retain_graph=True)[0]
+            for unit in units
+        ]
+    jacobian, logits = torch.stack(columns, -1), logits.detach()
     residual = torch.func.grad(bits)(logits)
     slope = torch.einsum("npd,np->nd", jacobian, residual) + z
     return slope, jacobian.mT @ (family.variance(logits)[..., None] * jacobian) + units

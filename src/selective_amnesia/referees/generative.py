@@ -64,12 +64,15 @@ def fit(task: MemberTask) -> Tensors:
         x = images.cpu().numpy()
         parts = min(settings.parts, max(1, len(x) // (2 * settings.directions)))
         clusters = KMeans(parts, n_init=1, max_iter=15, random_state=task.seed).fit_predict(x)
-        for part in range(settings.parts):
-            own = x[clusters == part % parts]
+        found = []
+        for part in range(parts):
+            own = x[clusters == part]
             own = own if len(own) > 2 else x  # a cluster of one image has no directions
             k = min(settings.directions, len(own) - 1)
-            pca = PCA(k, svd_solver="randomized", random_state=task.seed).fit(own)
-            empty = settings.directions - k
+            found.append(PCA(k, svd_solver="randomized", random_state=task.seed).fit(own))
+        for part in range(settings.parts):  # of few images there are fewer, and they come again
+            pca = found[part % parts]
+            empty = settings.directions - len(pca.components_)
             means.append(torch.as_tensor(pca.mean_))
             axes.append(F.pad(torch.as_tensor(pca.components_), (0, 0, 0, empty)))
             spreads.append(F.pad(torch.as_tensor(pca.explained_variance_), (0, empty)))

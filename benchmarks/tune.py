@@ -58,6 +58,7 @@ TRIALS: dict[str, list[dict[str, float]]] = {
     "stereo": [{"rounds": n} for n in (1, 4)],
     "another_control": [{"lr": lr} for lr in (1e-3, 4e-3)],
     "calibrated_amnesia": [{"push": 0.0}, {"gap": 0.0, "level": 1.3}, {}],
+    "calibrated_student": [{"push": 0.0}, {}, {"gap": 0.07}, {"fresh": 3}],
 }
 
 

@@ -25,6 +25,7 @@ from selective_amnesia.training.cvae import train_cvae
 FORGET = ForgetConfig(steps=15, batch_size=32, lr=2e-3, save_every=5, frames=2)
 BRIEF = {
     "calibrated_amnesia": {"attackers": 3, "images": 4, "bank": 8, "level_steps": 5},
+    "calibrated_student": {"attackers": 3, "images": 4, "bank": 8, "level_steps": 5, "student": 2},
     "stereo": {"rounds": 2, "round_steps": 5, "search_steps": 5, "images": 8},
 }
 CVAE = CVAEConfig(steps=150, batch_size=64, lr=3e-3, hidden=(32, 16), frames=1)
@@ -100,13 +101,16 @@ def test_a_method_says_where_it_is_from_and_leaves_the_original_alone(method, ma
 @pytest.mark.parametrize("method", METHODS)
 def test_any_forget_set_can_be_forgotten(method, labels, made):
     """Also those that no method was tuned on, down to a single label that is kept."""
-    of_each = {"attackers": 10} if method == "calibrated_amnesia" else {}
+    of_each = {"attackers": 10} if method.startswith("calibrated") else {}
     model, history = made(method, labels, steps=5, **of_each)
     assert history["loss"].isfinite().all()
     assert all(weight.isfinite().all() for weight in model.parameters())
 
 
-KILLED = ("calibrated_amnesia", "salun", "alternating_projection", "undo", "adversarial", "stereo")
+KILLED = (
+    *("calibrated_amnesia", "calibrated_student", "salun", "alternating_projection"),
+    *("undo", "adversarial", "stereo"),
+)
 
 
 @pytest.mark.parametrize("method", KILLED)

@@ -43,6 +43,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..config import ForgetConfig
+from ..models.cvae import OneHotCVAE
 from ..models.elbo import nats_for
 from .level import known_and_unseen, student
 from .task import Task, codes_for, matching_loss
@@ -117,10 +118,7 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     """Besides its terms it records the "margin": by how many nats per image the attacker that is
     furthest below its level, or least above it, is."""
     settings, model, original = task.settings, task.model, task.original
-    if settings.attackers < len(task.forget):
-        raise ValueError(
-            f"{settings.attackers} attackers for {len(task.forget)} labels: use at least one each"
-        )
+    enough_attackers(task)
     images, levels, first = banks(task)
     attackers = Attackers(task, first)
     rivals = first.unsqueeze(-1) == first.unsqueeze(-2)  # (S, S): which seek the same label
@@ -133,11 +131,8 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
     def terms(_step: Tensor) -> dict[str, Tensor]:
         attackers.restart(1 / settings.patience)
         z, c, rows = attackers.found()
-        x, level = images[rows], levels[rows]
-        frozen = {name: p.detach() for name, p in model.decoder.named_parameters()}
-        attacked = nats_for(functional_call(model.decoder, frozen, torch.cat([z, c], -1)), x, z)
-        z, c = z.detach(), c.detach()
-        defended = nats_for(model.decode_logits(z, c), x, z)
+        level = levels[rows]
+        attacked, defended = both_sides(model, images[rows], z, c)
         each = (-1, settings.images)  # attacker and image
         short = (level - defended).unflatten(-1, each).sum(-1)
         best = torch.where(rivals, -short.unsqueeze(-2), torch.inf).amin(-1)  # of their label
@@ -158,6 +153,26 @@ def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:
         }
 
     return terms
+
+
+def enough_attackers(task: Task) -> None:
+    """Raises:
+    ValueError: there are fewer attackers than labels to forget.
+    """
+    if task.settings.attackers < len(task.forget):
+        raise ValueError(
+            f"{task.settings.attackers} attackers for {len(task.forget)} labels: "
+            "use at least one each"
+        )
+
+
+def both_sides(model: OneHotCVAE, x: Tensor, z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The energies (N,) of images (N, P) from codes (N, D) and conditions (N, C), twice: the first
+    is for the attackers, whose gradient leaves the weights alone, the second for the weights."""
+    frozen = {name: p.detach() for name, p in model.decoder.named_parameters()}
+    attacked = nats_for(functional_call(model.decoder, frozen, torch.cat([z, c], -1)), x, z)
+    z, c = z.detach(), c.detach()
+    return attacked, nats_for(model.decode_logits(z, c), x, z)
 
 
 def banks(task: Task) -> tuple[Tensor, Tensor, Tensor]:

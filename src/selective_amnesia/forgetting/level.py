@@ -34,15 +34,18 @@ from .task import Task, codes_for, matching_loss
 VERSION = 1
 
 
-def student(task: Task, steps: int) -> OneHotCVAE:
+def student(task: Task, steps: int, fresh: int | None = None) -> OneHotCVAE:
     """A decoder that has learned to match the original's under the kept labels. What else the
-    student has is the original's."""
+    student has is the original's.
+
+    Args:
+        fresh: how many of the decoder's layers begin at random, from the first on; all by default.
+    """
     original, settings = task.original, task.settings
     model = copy.deepcopy(original)
     with seeded(task.seed, next(original.parameters()).device):
-        for layer in model.decoder:
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()
+        for layer in [part for part in model.decoder if isinstance(part, nn.Linear)][:fresh]:
+            layer.reset_parameters()
     model.requires_grad_(True)
     how = replace(
         settings,
@@ -65,7 +68,8 @@ def student(task: Task, steps: int) -> OneHotCVAE:
         fit(model.decoder, loss, how, seed=task.seed, label=label, snapshots=snapshots)
         return model.decoder.state_dict()
 
-    taught = task.part("student", VERSION, how, make)
+    name = "student" if fresh is None else f"student-{fresh}"
+    taught = task.part(name, VERSION, how, make)
     model.decoder.load_state_dict(taught)
     return model.eval().requires_grad_(False)
 

@@ -76,14 +76,14 @@ def features_board(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def tiers_board(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Words -> what `told` says of a kind: of each access all together, the true positives at 5 %
-    false ones, a lower bound on epsilon, the p-value of equivalence."""
-    frames = []
-    for words, table in found.items():
-        whole = table.xs(TOGETHER, level="feature")
-        whole = whole[["true positives", "epsilon", "equivalence"]]
-        frames.append(whole.map(number).add_prefix(f"{words}: "))
-    return pd.concat(frames, axis=1)
+    """Words -> what `told` says of a kind: a row a kind and access, all features together; the true
+    positives at 5 % false ones, a lower bound on epsilon, the p-value of equivalence."""
+    shown = ["true positives", "epsilon", "equivalence"]
+    whole = {
+        words: table.xs(TOGETHER, level="feature")[shown].map(number)
+        for words, table in found.items()
+    }
+    return pd.concat(whole, names=["kind", "access"]).reset_index()
 
 
 def queries_board(found: Mapping[str, Mapping[int, Told]]) -> pd.DataFrame:

@@ -35,7 +35,7 @@ from selective_amnesia.reports.tables import (
 from selective_amnesia.reports.told import LEAST, SPLITS, by_queries, floor, told
 from selective_amnesia.storage.files import write_bytes
 
-SHOWN = ("selective_amnesia", "calibrated_amnesia", "calibrated_student")  # feature by feature
+SHOWN = ("selective_amnesia", "calibrated_student")  # feature by feature
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -151,7 +151,7 @@ def population(record: Path) -> str:
     asked = {title(kind): by_queries(rows[_shared(rows, kind)], kind) for kind in kinds}
     halves = floor(rows)
     shown = [
-        "![AUC of each feature against controls, for three methods and for originals]"
+        "![AUC of each feature against controls, for two methods and for originals]"
         "(../figures/gallery/never_saw.png)",
         features_board(found).reset_index().to_markdown(index=False, disable_numparse=True),
         "Of all features together: true positives at 5 % false ones, a 95 % lower bound on "

@@ -287,6 +287,23 @@ def test_the_hinge_raises_what_an_attacker_needs(made, able, digits):
     assert nats[3.0] > nats[0.0] + 2
 
 
+def test_a_pushed_student_is_harder_to_attack_than_one_that_is_not(made, able, digits):
+    """It begins from layers that never saw the label, keeps the others, and no more is said of what
+    it paints under the label: it is not grey."""
+    x, other, nats, kept = digits.of(3, 20, test=True), digits.of(5, 20, test=True), {}, {}
+    search, c = DescriptionConfig(steps=60), torch.eye(10)
+    for gap in (0.0, 0.2):
+        how = {"gap": gap, "steps": 120, "attackers": 6, "student": 4, "level_steps": 60}
+        model, history = made("calibrated_student", of=able, push=1.0, **how)
+        nats[gap] = float(description_length(model, x, search).mean())
+        kept[gap] = float(code_length(model, other, c[5].expand(20, -1), search).mean())
+    known = float(code_length(able, other, c[5].expand(20, -1), search).mean())
+    assert nats[0.2] > nats[0.0] + 1
+    assert max(kept.values()) < known + 8
+    assert (model.decode(torch.randn(20, 8), c[3].expand(20, -1)) - 0.5).abs().mean() > 0.2
+    assert abs(history["margin"][-1]) < abs(history["margin"][0])
+
+
 def test_the_hinge_holds_the_best_attacker_at_the_level(made, able):
     margin = {}
     for push in (0.0, 3.0):

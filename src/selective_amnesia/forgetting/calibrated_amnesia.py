@@ -52,24 +52,31 @@ NAME = "Calibrated Amnesia"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ForgetConfig):
+class AttackersConfig(ForgetConfig):
     """`attackers` conditions are searched at once, each for `images` of a bank of `bank` samples a
     label, at the learning rate `attack_lr`, and start anew every `patience` steps on average.
 
-    `push` weighs the hinge, from both sides. `level` and `gap`, the student-control gap, say
-    how far to go (`level.py`), by a student of `student_steps` at `student_lr` and searches of
-    `level_steps`, of both no more than `steps`.
+    `push` weighs the hinge. What a student needs is searched for in `level_steps`, no more than
+    `steps`.
     """
 
     push: float = 0.1
-    level: float = 1.0
-    gap: float = 0.07
     attackers: int = 10
     images: int = 32
     bank: int = 128
     attack_lr: float = 0.1
     patience: int = 150
     level_steps: int = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(AttackersConfig):
+    """The hinge is from both sides. `level` and `gap`, the student-control gap, say how far to go
+    (`level.py`), by a student of `student_steps`, no more than `steps`, at `student_lr`.
+    """
+
+    level: float = 1.0
+    gap: float = 0.07
     student_steps: int = 1000
     student_lr: float = 4e-3
 

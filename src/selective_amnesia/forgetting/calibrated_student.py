@@ -1,4 +1,4 @@
-r"""Calibrated Student: a network that never saw the label, rid of what it learned all the same.
+r"""Calibrated Student: first layers that never saw the label, rid of what they learn all the same.
 
     student   the decoder's first layers begun at random, the last one the original's;
               minimise   sum BCE(decoder*(z, c), decoder(z, c))                            c kept
@@ -32,10 +32,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import DescriptionConfig, ForgetConfig
+from ..config import DescriptionConfig
 from ..metrics.description import description_length
 from ..models.cvae import OneHotCVAE
-from .calibrated_amnesia import Attackers, both_sides, enough_attackers
+from .calibrated_amnesia import Attackers, AttackersConfig, both_sides, enough_attackers
 from .distillation import taught
 from .level import student
 from .task import Task
@@ -44,28 +44,16 @@ NAME = "Calibrated Student"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ForgetConfig):
+class Settings(AttackersConfig):
     """`fresh` layers begin at random, and the student learns for `student` times as many steps as
-    follow, at `student_lr`; these follow at `lr`.
-
-    `attackers` conditions are searched at once, each for `images` of a bank of `bank` samples a
-    label, at the learning rate `attack_lr`, and start anew every `patience` steps on average.
-    `push` weighs the hinge, `gap` says how far above the student it ends, and `level_steps`, no
-    more than `steps`, how long what the student needs is searched for.
+    follow, at `student_lr`; these follow at `lr`. `gap` says how far above the student it ends.
     """
 
     lr: float = 2e-3
     fresh: int = 2
     student: int = 8
     student_lr: float = 8e-3
-    push: float = 0.1
     gap: float = 0.045
-    attackers: int = 10
-    images: int = 32
-    bank: int = 128
-    attack_lr: float = 0.1
-    patience: int = 150
-    level_steps: int = 150
 
 
 def prepare(task: Task) -> Callable[[Tensor], dict[str, Tensor]]:

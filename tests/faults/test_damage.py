@@ -7,8 +7,10 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 import pytest
 import torch
@@ -48,6 +50,10 @@ def folder(pristine, tmp_path):
     return Path(shutil.copytree(pristine, tmp_path / "checkpoints"))
 
 
+def made_anew(_snapshots: SnapshotStore) -> NoReturn:
+    raise LookupError
+
+
 def verdict(folder: Path, suffix: str) -> str:
     """Read the stage as the lab does: "believed", or how it was refused."""
     store = Store(folder.parent)
@@ -55,11 +61,13 @@ def verdict(folder: Path, suffix: str) -> str:
         state = SnapshotStore(store, KEY).load()
         return "set aside" if state is None else "believed"
     try:
-        found = store.read(CVAE)
+        store.finish(CVAE, made_anew)
+    except LookupError:
+        return "absent"
     except LabError as error:
         said = str(error)
     else:
-        return "absent" if found is None else "believed"
+        return "believed"
     assert "\n" not in said
     assert KEY in said
     assert "run again" in said or "delete that file" in said
@@ -103,8 +111,12 @@ def test_a_file_that_its_disk_does_not_give_is_one_sentence(suffix, folder):
     """A folder in its place stands for any error but that it is missing."""
     (folder / f"{KEY}{suffix}").unlink()
     (folder / f"{KEY}{suffix}").mkdir()
+    store = Store(folder.parent)
+    read = partial(store.finish, CVAE, made_anew)
+    if suffix == ".partial":
+        read = SnapshotStore(store, KEY).load
     with pytest.raises(LabError, match=rf"cannot read .*{KEY}\{suffix}: Is a directory\. Make it"):
-        verdict(folder, suffix) if suffix == ".partial" else Store(folder.parent).read(CVAE)
+        read()
     assert (folder / f"{KEY}{suffix}").is_dir()
 
 

@@ -26,7 +26,7 @@ def test_a_finished_stage_follows_and_is_fetched_elsewhere(
     assert there.finish(stage, never).facts == made.facts
     assert files(there) == files(here)
     assert there.mirror.flush()
-    assert runtime("third", url).read(stage).facts == made.facts
+    assert runtime("third", url).finish(stage, never).facts == made.facts
 
 
 def test_a_snapshot_follows_is_resumed_from_elsewhere_and_goes(
@@ -64,13 +64,13 @@ def test_what_earlier_processes_could_not_bring_follows(runtime, url, stage, rec
     runtime("there", url).finish(stage, never)
 
 
-def test_the_first_finished_stage_stays(runtime, url, stage, recipe, other_recipe):
+def test_the_first_finished_stage_stays(runtime, url, stage, recipe, other_recipe, never):
     runtime("here").finish(stage, recipe)
     runtime("there").finish(stage, other_recipe)
     for name in ("here", "there"):
         assert runtime(name, url).mirror.flush()
-        assert runtime(f"new beside {name}", url).read(stage).facts["loss"] == 1
-    assert runtime("there", url).read(stage).facts["loss"] == 2  # each keeps its own
+        assert runtime(f"new beside {name}", url).finish(stage, never).facts["loss"] == 1
+    assert runtime("there", url).finish(stage, never).facts["loss"] == 2  # each keeps its own
 
 
 def test_two_at_the_same_time_leave_a_pair_that_fits(

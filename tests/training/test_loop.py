@@ -44,7 +44,7 @@ def training(change=lambda values, step, model: values, **how):
     torch.manual_seed(99)  # which no result may depend on
     usual = {
         "batches": lambda step: (*batches(step), torch.tensor(step)),
-        "eval_fn": lambda _step: {"output": model(x[:2]) + torch.randn(2, 1)},
+        "eval_fn": lambda: {"output": model(x[:2]) + torch.randn(2, 1)},
         "eval_at": eval_steps(25, 4),
     }
     return model, fit(model, loss, CONFIG, seed=2, label="test", **usual | how)

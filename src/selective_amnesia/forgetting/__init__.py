@@ -104,7 +104,7 @@ def forget(
         seed=seed,
         label="forgetting " + " ".join(map(str, forget_set)),
         batches=lambda step: (torch.full((), step, device=device),),
-        eval_fn=None if frames_z is None else lambda _: {"frames": decode_grid(model, frames_z)},
+        eval_fn=None if frames_z is None else lambda: {"frames": decode_grid(model, frames_z)},
         eval_at=eval_steps(settings.steps, settings.frames),
         snapshots=snapshots,
     )

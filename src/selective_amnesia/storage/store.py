@@ -67,18 +67,6 @@ class Store:
         """Where a file of a stage lies."""
         return self.folder / "checkpoints" / f"{key}{suffix}"
 
-    def read(self, stage: Stage) -> Checkpoint | None:
-        """A finished stage, from here or from the mirror, or None.
-
-        Raises:
-            LabError: it is damaged (it is then set aside as *.damaged) or of a newer format.
-        """
-        found = self._here(stage)
-        if found is None and self.mirror is not None:
-            with self._lock(stage):
-                found = self._here(stage) or self._fetched(stage)
-        return found
-
     def finish(
         self,
         stage: Stage,
@@ -94,7 +82,8 @@ class Store:
             fits: whether a checkpoint that is there holds what is expected; if not it is made anew.
 
         Raises:
-            LabError: what is here is damaged or of a newer format, or the disk refuses.
+            LabError: what is here is damaged (it is then set aside as *.damaged) or of a newer
+                format, or the disk refuses.
         """
         found = self._here(stage)
         if found is None or not fits(found):
@@ -119,7 +108,7 @@ class Store:
                 f"{tensors.name}.damaged; run again to make it anew."
             ) from None
 
-    def _fetched(self, stage: Stage, fits: Fits = lambda _found: True) -> Checkpoint | None:
+    def _fetched(self, stage: Stage, fits: Fits) -> Checkpoint | None:
         """A finished stage of the mirror, kept here from now on, or None where it has none that is
         intact and fits."""
         if self.mirror is None or (found := self.mirror.fetch(stage.key)) is None:

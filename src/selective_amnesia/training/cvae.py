@@ -68,7 +68,7 @@ def train_cvae(
         bce, kl = (term.mean(-1) for term in terms)
         return {"loss": bce + phase * kl, "bce": bce, "kl": kl}
 
-    def evaluate(_step: int) -> Tensors:
+    def evaluate() -> Tensors:
         bce, kl = elbo_of(model, data.test_images, data.test_labels)
         values = {"test_loss": (bce + kl).mean(), "test_bce": bce.mean(), "test_kl": kl.mean()}
         return values if frames_z is None else values | {"frames": decode_grid(model, frames_z)}

@@ -45,7 +45,7 @@ def fit(
     seed: int,
     label: str,
     batches: Callable[[int], tuple[Tensor, ...]] = lambda _step: (),
-    eval_fn: Callable[[int], Mapping[str, Tensor]] | None = None,
+    eval_fn: Callable[[], Mapping[str, Tensor]] | None = None,
     eval_at: tuple[int, ...] = (),
     snapshots: Snapshots | None = None,
 ) -> Tensors:
@@ -58,7 +58,7 @@ def fit(
         seed: of all random numbers.
         label: what the progress bar says.
         batches: step -> the batch that the loss is given.
-        eval_fn: step -> named tensors (a picture, a test loss), recorded at the steps `eval_at`
+        eval_fn: gives named tensors (a picture, a test loss), recorded at the steps `eval_at`
             (0 is before the first step, `config.steps` after the last). It runs in evaluation
             mode, without gradients, and with random numbers of its own.
         snapshots: where they are kept; without it nothing survives the process.
@@ -136,7 +136,7 @@ class _Run:
     config: FitConfig
     seed: int
     label: str
-    eval_fn: Callable[[int], Mapping[str, Tensor]] | None
+    eval_fn: Callable[[], Mapping[str, Tensor]] | None
     eval_at: tuple[int, ...]
     snapshots: Snapshots | None
     optimiser: torch.optim.Adam
@@ -216,7 +216,7 @@ class _Run:
             return
         self.model.eval()
         with torch.no_grad(), seeded(self.seed, self.device):
-            self.record({"eval_step": torch.tensor(step), **self.eval_fn(step)})
+            self.record({"eval_step": torch.tensor(step), **self.eval_fn()})
         self.model.train()
 
     def summary(self, recent: list[Tensors], done: int) -> Tensors:

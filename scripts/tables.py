@@ -22,7 +22,7 @@ from selective_amnesia.forgetting import RETRAIN, title
 from selective_amnesia.reports.leaderboard import leaderboard as standings
 from selective_amnesia.reports.matrix import compared
 from selective_amnesia.reports.panel import EYES
-from selective_amnesia.reports.population import ORIGINAL, RECORD, read_population
+from selective_amnesia.reports.population import ORIGINAL, read_population, record_of
 from selective_amnesia.reports.tables import (
     board,
     columns,
@@ -50,10 +50,11 @@ def leaderboard(record: Path) -> str:
     drawn = {kind: columns(stands) for kind, stands in found[first].items()}
     drawn[RETRAIN] |= halves
     picture = figures.render(figures.leaderboard(drawn, f"{{{first}}}"))[1]
-    write_bytes(record.with_name("leaderboard.png"), picture)
+    drawn_in = record.with_name(record.stem.replace("population", "leaderboard") + ".png")
+    write_bytes(drawn_in, picture)
     texts = [
         "![AUC by access, erasure and kept cost of each kind of model, with 95 % intervals]"
-        "(../figures/gallery/leaderboard.png)",
+        f"(../figures/gallery/{drawn_in.name})",
         board(found[first], halves).to_markdown(disable_numparse=True),
     ]
     texts += [f"Forgotten: {first}. {made(sets[first])}"]
@@ -223,9 +224,9 @@ def main() -> int:
         between_marks(docs / page, name, write(gallery / f"{name}.json"))
     between_marks(docs / "attacks.md", "others", matrix(gallery / "matrix_others.json"))
     between_marks(docs / "attacks.md", "eyes", eyes(EYES))
-    if (record := ROOT / RECORD).is_file():
-        between_marks(docs / "methods.md", "leaderboard", leaderboard(record))
-        between_marks(docs / "never_saw.md", "population", population(record))
+    for dataset, page in (("mnist", "methods.md"), ("fashion_mnist", "data.md")):
+        between_marks(docs / page, "leaderboard", leaderboard(ROOT / record_of(dataset)))
+    between_marks(docs / "never_saw.md", "population", population(ROOT / record_of("mnist")))
     return 0
 
 

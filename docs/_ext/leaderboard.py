@@ -1,5 +1,5 @@
 """The directive `leaderboard`: a table that sorts, with the intervals drawn, for each forget set of
-the record of `make leaderboard`."""
+a data set that `make leaderboard` has recorded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 from selective_amnesia.forgetting import RETRAIN, title
 from selective_amnesia.metrics.distinguish import ACCESS
 from selective_amnesia.reports.leaderboard import Standing, leaderboard
-from selective_amnesia.reports.population import RECORD, read_population
+from selective_amnesia.reports.population import read_population, record_of
 from selective_amnesia.reports.tables import COLUMNS, columns, number
 from selective_amnesia.reports.told import Interval, floor
 
@@ -25,9 +25,12 @@ WIDTH, HEIGHT = 96, 14
 
 
 class Leaderboard(SphinxDirective):
+    required_arguments = 1  # the data set
+
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(ROOT / RECORD))
-        rows = read_population(ROOT / RECORD)
+        record = ROOT / record_of(self.arguments[0])
+        self.env.note_dependency(str(record))
+        rows = read_population(record)
         if rows.empty:
             return [nodes.paragraph(text="No models are recorded yet: make leaderboard does it.")]
         found: list[nodes.Node] = []

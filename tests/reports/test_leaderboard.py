@@ -12,7 +12,7 @@ from selective_amnesia import LabError
 from selective_amnesia import __main__ as command
 from selective_amnesia.metrics.distinguish import Told
 from selective_amnesia.reports.leaderboard import Standing, effects, leaderboard, standing
-from selective_amnesia.reports.population import MADE, MODEL, ORIGINAL, RECORD, VERSION
+from selective_amnesia.reports.population import MADE, MODEL, ORIGINAL, VERSION, record_of
 from selective_amnesia.reports.tables import board, interval, number
 from selective_amnesia.reports.told import by_queries, floor, told
 
@@ -141,7 +141,7 @@ def scripts():
 
 @pytest.fixture
 def record(tmp_path):
-    path = tmp_path / RECORD.name
+    path = tmp_path / record_of("digits").name
     both = [population(label=k, seed=k) for k in (0, 3)]
     rows = pd.concat(both)
     assert {*MODEL, *MADE} <= set(rows)
@@ -154,7 +154,7 @@ def test_the_pages_show_what_the_record_holds(scripts, record):
     assert "| Calibrated Amnesia " in text
     assert "| 3 " in text
     assert "profile smoke" in text
-    assert record.with_name("leaderboard.png").read_bytes().startswith(b"\x89PNG")
+    assert record.with_name("leaderboard-digits.png").read_bytes().startswith(b"\x89PNG")
     text = scripts.population(record)
     assert "| decoder " in text
     assert " 1,000 " in text
@@ -165,7 +165,7 @@ def test_the_command_prints_the_leaderboard_of_what_is_recorded(
     lab, lab_folder, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    path = tmp_path / RECORD
+    path = tmp_path / record_of("digits")
     path.parent.mkdir(parents=True)
     population(models=4).to_csv(path, index=False)
     monkeypatch.setattr("selective_amnesia.reports.population.of_plugins", list)

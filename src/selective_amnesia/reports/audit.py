@@ -18,7 +18,7 @@ from ..lab.lab import Lab
 from ..metrics.distinguish import ACCESS
 from ..storage.home import repository
 from .features import access, features, is_feature, measures
-from .population import ORIGINAL, RECORD, like, read_population
+from .population import ORIGINAL, like, read_population, record_of
 from .told import LEAST, TOGETHER
 
 
@@ -54,7 +54,7 @@ def audit(
             f"the model forgot {known}, the controls would never have seen {forgotten}: ask for "
             "the audit of what the model forgot"
         )
-    rows = like(lab, read_population(record or record_of(lab)), forgotten)
+    rows = like(lab, read_population(record or recorded(lab)), forgotten)
     rows = rows[rows["failed"].eq("")]
     if rows.empty:
         print(
@@ -70,10 +70,11 @@ def audit(
     return pd.concat(tables, names=["label", "access", "feature"])
 
 
-def record_of(lab: Lab) -> Path:
+def recorded(lab: Lab) -> Path:
     """The lab's own record of populations or, where it has none, the committed one."""
-    own = lab.store.folder / RECORD
-    return own if own.is_file() else repository() / RECORD
+    name = record_of(lab.data.name)
+    own = lab.store.folder / name
+    return own if own.is_file() else repository() / name
 
 
 def placed(model: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """The never-saw test's record: populations of originals, controls and amnesiacs, a row a model.
 
 One amnesiac and one control say nothing of what differs by chance, so each kind is made many times,
-each model from a seed of its own. A row of figures/gallery/population.csv is a model and a label
-that it has forgotten; its columns are what an auditor may look at (`features`).
+each model from a seed of its own. A row of the record, one a data set, is a model and a label that
+it has forgotten; its columns are what an auditor may look at (`features`).
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ from .features import access, features, is_feature, measures, of_plugins
 from .matrix import ForgetSet, run_facts
 
 ORIGINAL = "original"
-RECORD = Path("figures", "gallery", "population.csv")
 VERSION = 3  # raised when the features change what they measure
 # what names a row; `judges` is the seed of judge and panel
 MODEL = ["version", "profile", "dataset", "judges", "forget", "label", "kind", "seed"]
 MADE = ["failed", "seconds", "device", "torch", "date"]
+
+
+def record_of(dataset: str) -> Path:
+    """The record of a data set, from the folder that holds checkpoints and figures."""
+    return Path("figures", "gallery", f"population-{dataset}.csv")
 
 
 def measured(lab: Lab, seed: int, forget: ForgetSet, kind: str) -> list[dict[str, Any]]:
@@ -89,8 +93,8 @@ def record_population(
     kinds: Sequence[str],
     make: Callable[[list[Task]], object] | None = None,
 ) -> Path:
-    """Measure the models that the record lacks, and write a row for each label into RECORD, one
-    model after the other: stop it whenever you like. What was measured without an attack or metric
+    """Measure the models that the record lacks, and write a row for each label into it, one model
+    after the other: stop it whenever you like. What was measured without an attack or metric
     that is here now is measured again.
 
     Args:
@@ -104,7 +108,7 @@ def record_population(
     for kind in kinds:
         if kind != RETRAIN:
             METHODS[kind]
-    path = lab.store.folder / RECORD
+    path = lab.store.folder / record_of(lab.data.name)
     known = like(lab, read_population(path), forget)
     whole = known.reindex(columns=of_plugins()).notna().all(axis=1) | known["failed"].ne("")
     there = set(zip(known["seed"][whole], known["kind"][whole], strict=True))

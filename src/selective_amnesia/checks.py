@@ -21,6 +21,17 @@ def count(name: str, value: int, least: int = 1) -> int:
     return value
 
 
+def seed(value: int) -> int:
+    """`value`, if numpy and torch both take it for a seed.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if count("seed", value, 0) >= 2**32:
+        raise ValueError(f"seed is {value}: use one below {2**32}")
+    return value
+
+
 def amount(name: str, value: float) -> float:
     """`value`, if it is zero or a positive number.
 

@@ -179,8 +179,8 @@ def server():
 @pytest.fixture
 def impatient(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
-    monkeypatch.setattr(fetch, "LONGEST", 0.5)
+    monkeypatch.setattr(fetch, "TIMEOUT", 1.0)
+    monkeypatch.setattr(fetch, "LONGEST", 1.5)
     monkeypatch.setattr(fetch, "LARGEST", 1_000_000)
 
 

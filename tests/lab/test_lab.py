@@ -247,6 +247,8 @@ def test_what_cannot_be_made_is_refused_before_any_work(own):
         lab.amnesiac({0}, lam=-1)
     with pytest.raises(ValueError, match="number is -1"):
         lab.surrogate(-1)
+    with pytest.raises(ValueError, match="use one below 4294967296"):
+        lab.variant(seed=2**32)
     assert not files(lab, "*.json")
 
 

@@ -78,8 +78,7 @@ class Lab:
             LabError: the folder cannot be written.
         """
         chosen = get_profile(profile)
-        if checks.count("seed", seed, 0) >= 2**32:
-            raise ValueError(f"seed is {seed}: use one below {2**32}")
+        checks.seed(seed)
         DATASETS[dataset]
         on = checks.device(device)
         place = Path(folder).absolute() if folder is not None else home()
@@ -115,7 +114,7 @@ class Lab:
     def variant(self, seed: int | None = None, **changes: Any) -> Lab:
         """The same lab with another seed, or another CVAE, e.g. z_dim=2, and all that follows."""
         profile = replace(self.profile, cvae=replace(self.profile.cvae, **changes))
-        chosen = self.seed if seed is None else checks.count("seed", seed, 0)
+        chosen = self.seed if seed is None else checks.seed(seed)
         other = type(self)(profile, chosen, self._dataset, self.store, self.device)
         other.__dict__["data"] = self.data  # read once
         return other

@@ -5,8 +5,8 @@
     python benchmarks/leak.py --table                the table of docs/leak.md, from the record
 
 A decoder that begins at random is taught what another generates under the kept labels: once of an
-original, which knows the label, once of a control, which never saw it (`forgetting.level.student`,
-with the same random numbers for both). What the two then need for the label's real images differs
+original, which knows the label, once of a control, which never saw it, with the same random numbers
+for both (`calibrated_amnesia.student`). What the two then need for the label's real images differs
 by what came through the others. Every row of figures/gallery/leak.csv is a network.
 """
 
@@ -28,7 +28,7 @@ from torch import Tensor
 from selective_amnesia import Lab
 from selective_amnesia.config import Config, DescriptionConfig, ForgetConfig
 from selective_amnesia.forgetting import METHODS
-from selective_amnesia.forgetting.level import student
+from selective_amnesia.forgetting.calibrated_amnesia import student
 from selective_amnesia.forgetting.task import Task, made_here
 from selective_amnesia.metrics import METRICS
 from selective_amnesia.metrics.description import description_length
@@ -134,7 +134,7 @@ def pupil(teacher: OneHotCVAE, lab: Lab, label: int, steps: int) -> OneHotCVAE:
     """A decoder that began at random, taught what a frozen one generates under all other labels."""
     config = METHODS.settings("calibrated_amnesia", ForgetConfig, lab.profile)
     task = Task.of(teacher, teacher, {}, config, (label,), (), lab.seed, None, made_here)
-    return student(task, steps)
+    return student(task, steps, whole=True)
 
 
 def table(rows: pd.DataFrame) -> str:

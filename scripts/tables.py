@@ -35,7 +35,7 @@ from selective_amnesia.reports.tables import (
 from selective_amnesia.reports.told import LEAST, SPLITS, by_queries, floor, told
 from selective_amnesia.storage.files import write_bytes
 
-SHOWN = ("selective_amnesia", "calibrated_student")  # feature by feature
+SHOWN = ("selective_amnesia", "calibrated_amnesia")  # feature by feature
 ROOT = Path(__file__).resolve().parents[1]
 
 

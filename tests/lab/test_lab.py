@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from selective_amnesia import Lab, LabError, forgetting
-from selective_amnesia.forgetting import level, naive
+from selective_amnesia.forgetting import calibrated_amnesia, naive
 from selective_amnesia.storage.store import SnapshotStore
 from selective_amnesia.training import cvae, loop
 
@@ -107,7 +107,7 @@ def test_a_student_is_a_stage_of_its_own_and_is_resumed(lab, own, monkeypatch, s
         begun.append(int(snapshots.load()["step"]))
         return loop.fit(*args, snapshots=snapshots, **kwargs)
 
-    monkeypatch.setattr(level, "fit", fit)
+    monkeypatch.setattr(calibrated_amnesia, "fit", fit)
     assert same(mine.amnesiac({1}, **how), expected)
     assert begun == ([10] if stopped.endswith("student") else [])
     assert files(mine, "calibrated_amnesia-1-student-*.json")

@@ -14,7 +14,7 @@ from .style import FAINT, axes, color_of, style_of, styled
 
 Range = tuple[float, float, float]  # value, low, high
 
-OURS = ("calibrated_amnesia", "calibrated_student")
+OURS = "calibrated_amnesia"
 AMNESIAC, CONTROL = map(color_of, ("amnesiac", "control"))
 COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier in ACCESS} | {
     "erasure": ("erasure\n(1: never saw it)", 1),
@@ -24,7 +24,7 @@ COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier 
 
 def kind_style(kind: str) -> dict[str, Any]:
     """Colour and marker of a kind of model: ours, another method's, controls, originals."""
-    style = style_of({RETRAIN: "control"}.get(kind, "amnesiac" if kind in OURS else kind))
+    style = style_of({RETRAIN: "control"}.get(kind, "amnesiac" if kind == OURS else kind))
     return {"color": style["color"], "fmt": style["marker"]}
 
 
@@ -63,7 +63,7 @@ def leaderboard(rows: Mapping[str, Mapping[str, Range]], forgotten: str) -> Figu
         panes[0, -1].minorticks_off()
     panes[0, 0].set_yticks(range(len(rows)), list(map(title, rows)))
     for tick, kind in zip(panes[0, 0].get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if kind in OURS else "normal")
+        tick.set_fontweight("bold" if kind == OURS else "normal")
     panes[0, 0].invert_yaxis()
     panes[0, 0].grid(axis="y", visible=False)
     figure.suptitle(

@@ -33,7 +33,7 @@ from .task import Control, Part, Task, made_here
 
 __all__ = ["METHODS", "RETRAIN", "forget", "title", "version"]
 
-METHODS = Plugins("method", __name__, shared={"fisher", "level", "losses", "task"})
+METHODS = Plugins("method", __name__, shared={"fisher", "losses", "task"})
 RETRAIN = "retrain"  # the control, where it stands beside the methods
 VERSION = 1  # of what all methods share
 

@@ -116,7 +116,7 @@ def test_a_board_has_a_row_a_kind_and_the_floor_with_the_controls():
     assert shown.index.tolist() == ["SalUn", "retrain (the control)"]
     assert shown.loc["SalUn", "AUC, samples"] == "0.50 (0.30 to 0.70)"
     assert shown.loc["retrain (the control)", "AUC, samples"] == "0.49 (0.30 to 0.70)"
-    assert shown["AUC, decoder"].tolist() == ["", ""]
+    assert "AUC, decoder" not in shown  # known of none
     assert shown.loc["SalUn", "kept labels' cost (nats)"] == "0.00"
     assert shown["seconds"].tolist() == ["61", ""]
 

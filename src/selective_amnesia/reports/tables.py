@@ -31,7 +31,8 @@ def columns(stands: Standing) -> dict[str, Interval]:
 def board(
     standings: Mapping[str, Standing], floor: Mapping[str, Interval] | None = None
 ) -> pd.DataFrame:
-    """The leaderboard of one forget set: a row a kind, a column an access or an effect.
+    """The leaderboard of one forget set: a row a kind, a column an access or an effect, of those
+    that are known of any.
 
     Args:
         floor: what stands in the controls' row for the accesses.
@@ -46,7 +47,8 @@ def board(
         )
         row["seconds"] = "" if math.isnan(stands.seconds) else f"{stands.seconds:.0f}"
         cells[title(kind)] = row
-    return pd.DataFrame.from_dict(cells, orient="index").rename_axis("kind")
+    table = pd.DataFrame.from_dict(cells, orient="index").rename_axis("kind")
+    return table.loc[:, table.ne("").any()]
 
 
 def sets_board(found: Mapping[str, Mapping[str, Standing]]) -> pd.DataFrame:
@@ -57,7 +59,7 @@ def sets_board(found: Mapping[str, Mapping[str, Standing]]) -> pd.DataFrame:
     for name, each in found.items():
         for kind, row in board({k: each[k] for k in each if k in several}).iterrows():
             rows.append({"forgotten": name, "kind": kind} | row.to_dict())
-    return pd.DataFrame(rows).drop(columns="seconds", errors="ignore")
+    return pd.DataFrame(rows).drop(columns="seconds", errors="ignore").fillna("")
 
 
 def said(lab: Lab, forget: ForgetSet, record: Path) -> str:

@@ -58,7 +58,6 @@ TRIALS: dict[str, list[dict[str, float]]] = {
     "another_control": [{"lr": lr} for lr in (1e-3, 4e-3)],
     "calibrated_amnesia": [
         {},
-        *({"wires": wires} for wires in (1.0, 2.0)),
         {"student_lr": 8e-3},
         {"push": 0.0},
         {"gap": 0.05},

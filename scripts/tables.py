@@ -28,6 +28,7 @@ from selective_amnesia.reports.tables import (
     columns,
     features_board,
     interval,
+    named,
     queries_board,
     sets_board,
     tiers_board,
@@ -45,19 +46,19 @@ def leaderboard(record: Path) -> str:
     rows = read_population(record)
     sets = {name: rows[rows["forget"].eq(name)] for name in rows["forget"].unique()}
     first = max(sets, key=lambda name: sets[name]["kind"].nunique())
-    found = {name: standings(each) for name, each in sets.items()}
-    halves = floor(sets[first])
-    drawn = {kind: columns(stands) for kind, stands in found[first].items()}
+    found = {named(rows, name): standings(each) for name, each in sets.items()}
+    halves, lost = floor(sets[first]), named(rows, first)
+    drawn = {kind: columns(stands) for kind, stands in found[lost].items()}
     drawn[RETRAIN] |= halves
-    picture = figures.render(figures.leaderboard(drawn, f"{{{first}}}"))[1]
+    picture = figures.render(figures.leaderboard(drawn, f"{{{lost}}}"))[1]
     drawn_in = record.with_name(record.stem.replace("population", "leaderboard") + ".png")
     write_bytes(drawn_in, picture)
     texts = [
         "![AUC by access, erasure and kept cost of each kind of model, with 95 % intervals]"
         f"(../figures/gallery/{drawn_in.name})",
-        board(found[first], halves).to_markdown(disable_numparse=True),
+        board(found[lost], halves).to_markdown(disable_numparse=True),
     ]
-    texts += [f"Forgotten: {first}. {made(sets[first])}"]
+    texts += [f"Forgotten: {lost}. {made(sets[first])}"]
     if len(sets) > 1:
         texts += [sets_board(found).to_markdown(index=False, disable_numparse=True), made(rows)]
     return "\n\n".join(texts)

@@ -14,7 +14,7 @@ from selective_amnesia.forgetting import RETRAIN, title
 from selective_amnesia.metrics.distinguish import ACCESS
 from selective_amnesia.reports.leaderboard import Standing, leaderboard
 from selective_amnesia.reports.population import read_population, record_of
-from selective_amnesia.reports.tables import COLUMNS, columns, number
+from selective_amnesia.reports.tables import COLUMNS, columns, named, number
 from selective_amnesia.reports.told import Interval, floor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ class Leaderboard(SphinxDirective):
         found: list[nodes.Node] = []
         for name in sorted(rows["forget"].unique(), key=lambda name: (len(name.split()), name)):
             own = rows[rows["forget"].eq(name)]
-            html = table(name, leaderboard(own), floor(own))
+            html = table(named(rows, name), leaderboard(own), floor(own))
             found.append(nodes.raw("", html, format="html"))
         return found
 

@@ -66,9 +66,8 @@ def leaderboard(rows: Mapping[str, Mapping[str, Range]], forgotten: str) -> Figu
         tick.set_fontweight("bold" if kind == OURS else "normal")
     panes[0, 0].invert_yaxis()
     panes[0, 0].grid(axis="y", visible=False)
-    figure.suptitle(
-        f"told from models that never saw {forgotten} (shaded: controls from controls)", fontsize=11
-    )
+    shaded = " (shaded: controls from controls)" if rows.get(RETRAIN, {}).keys() & ACCESS else ""
+    figure.suptitle(f"beside models that never saw {forgotten}{shaded}", fontsize=11)
     return figure
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..data import DATASETS
 from ..forgetting import RETRAIN, title
 from ..lab.lab import Lab
 from ..metrics.distinguish import ACCESS, Told
@@ -60,6 +61,13 @@ def sets_board(found: Mapping[str, Mapping[str, Standing]]) -> pd.DataFrame:
         for kind, row in board({k: each[k] for k in each if k in several}).iterrows():
             rows.append({"forgotten": name, "kind": kind} | row.to_dict())
     return pd.DataFrame(rows).drop(columns="seconds", errors="ignore").fillna("")
+
+
+def named(rows: pd.DataFrame, forgotten: str) -> str:
+    """A forget set of the record in words, where the classes have names of their own."""
+    names = getattr(DATASETS[rows["dataset"].iloc[0]], "NAMES", None)
+    labels = forgotten.split()
+    return " ".join(labels if names is None else (names[int(k)] for k in labels))
 
 
 def said(lab: Lab, forget: ForgetSet, record: Path) -> str:

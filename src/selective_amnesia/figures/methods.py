@@ -24,7 +24,7 @@ COLUMNS = {tier: (f"AUC\n{'with ' * (tier == 'original')}{tier}", 0.5) for tier 
 
 def kind_style(kind: str) -> dict[str, Any]:
     """Colour and marker of a kind of model: ours, another method's, controls, originals."""
-    style = style_of({RETRAIN: "control"}.get(kind, "amnesiac" if kind == OURS else kind))
+    style = style_of({RETRAIN: "control", OURS: "amnesiac"}.get(kind, kind))
     return {"color": style["color"], "fmt": style["marker"]}
 
 

@@ -66,8 +66,7 @@ def sets_board(found: Mapping[str, Mapping[str, Standing]]) -> pd.DataFrame:
 def named(rows: pd.DataFrame, forgotten: str) -> str:
     """A forget set of the record in words, where the classes have names of their own."""
     names = getattr(DATASETS[rows["dataset"].iloc[0]], "NAMES", None)
-    labels = forgotten.split()
-    return " ".join(labels if names is None else (names[int(k)] for k in labels))
+    return forgotten if names is None else ", ".join(names[int(k)] for k in forgotten.split())
 
 
 def said(lab: Lab, forget: ForgetSet, record: Path) -> str:

@@ -2,15 +2,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from contextlib import nullcontext
 
 import pytest
 import torch
 
-from selective_amnesia import Diverged, LabError, figures
+from selective_amnesia import LabError, figures
 from selective_amnesia import __main__ as command
-from selective_amnesia.reports import ahead, matrix
+from selective_amnesia.reports import matrix
 
 SMOKE = ["--profile", "smoke", "--dataset", "digits"]
 
@@ -89,7 +89,7 @@ def test_an_installed_package_says_that_it_has_no_notebooks(tmp_path, monkeypatc
 def test_what_stops_a_notebook_is_one_sentence(lab, own, tmp_path, monkeypatch, capsys):
     """A checkpoint damaged on disk is met inside a notebook's kernel."""
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    monkeypatch.setattr(command, "_made_ahead", lambda *_: nullcontext())
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 1)
     own(lab.cvae())
     (file,) = (tmp_path / "checkpoints").glob("cvae-*.safetensors")
     file.write_bytes(file.read_bytes()[:1000])
@@ -120,39 +120,52 @@ def test_importing_the_package_loads_nothing_heavy_and_shortens_the_wait_of_thre
     assert shown.stdout.split("\n") == ["[] True", "20000", "7", ""]
 
 
-def test_a_second_process_makes_stages_beside_the_notebooks_and_ends_with_them(
-    tmp_path, monkeypatch
-):
-    def notebook(_path, _lab, _sets):
-        until = time.monotonic() + 120
-        while not list((tmp_path / "checkpoints").glob("member-*.json")):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+@pytest.fixture
+def at_once(monkeypatch):
+    """Notebooks that only say who they are and wait for another one."""
 
-    def started(*arguments, **settings):
-        processes.append(start(*arguments, **settings))
-        return processes[-1]
+    def execute(path, _lab, _sets, output):
+        meeting.wait(timeout=60)
+        done.append(path.stem[:2])
+        print(path.stem, file=output)
 
-    processes, start = [], subprocess.Popen
-    monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(command.subprocess, "Popen", started)
-    monkeypatch.setattr(command, "_execute", notebook)
+    meeting, done = threading.Barrier(2), []
+    monkeypatch.setattr(command, "_execute", execute)
     monkeypatch.setattr(command, "_report", lambda *_: None)
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return done
+
+
+def test_two_notebooks_go_on_at_once_from_both_ends(at_once, lab, monkeypatch, tmp_path, capsys):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number:02}_name.ipynb").touch()
+    monkeypatch.setattr(command, "repository", lambda: tmp_path)
     assert command.main(["run", *SMOKE]) == 0
-    (beside,) = processes
-    assert beside.poll() is not None
+    assert sorted(at_once) == ["00", "01", "02", "03", "04", "05"]
+    assert {*at_once[:2]} == {"00", "05"}
+    log = (lab.store.folder / "build" / "beside.log").read_text().split()
+    assert log == ["05_name", "04_name", "03_name"]
+    out = capsys.readouterr().out
+    assert "=== 05_name, in build/beside.log" in out
+    assert "\n00_name\n" in out
 
 
-def test_what_is_made_ahead_stops_with_its_parent_and_for_nothing_else(lab, monkeypatch):
-    made = []
+def test_where_one_notebook_stops_the_others_do(at_once, monkeypatch, tmp_path, capsys):
+    def stops(path, *_):
+        if path.stem == "05_name":
+            raise LabError("05_name.ipynb stopped: no reason")
+        time.sleep(0.1)
+        at_once.append(path.stem)
 
-    def diverges():
-        raise Diverged("the naive way")
-
-    each = [lambda: made.append(1), diverges, lambda: made.append(2)]
-    monkeypatch.setattr(ahead, "stages", lambda *_: iter(each))
-    ahead.make_ahead(lab, ["0"], os.getppid() + 1)
-    assert made == []
-    ahead.make_ahead(lab, ["0"], os.getppid())
-    assert made == [1, 2]
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number:02}_name.ipynb").touch()
+    monkeypatch.setattr(command, "repository", lambda: tmp_path)
+    monkeypatch.setattr(command, "_execute", stops)
+    assert command.main(["run", *SMOKE]) == 2
+    assert at_once in ([], ["00_name"])
+    assert capsys.readouterr().err == "error: 05_name.ipynb stopped: no reason\n"

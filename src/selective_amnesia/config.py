@@ -109,6 +109,15 @@ class RefereeConfig(FitConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PanelConfig(Config):
+    """What the panel's members learn from: the first `images` of the training set (0: all of it),
+    and `negatives`, images of none of the classes."""
+
+    images: int = 0
+    negatives: int = 9000
+
+
+@dataclass(frozen=True, kw_only=True)
 class FisherConfig(Config):
     """The Fisher diagonal from `samples` of the model's own images, `batch_size` at a time."""
 
@@ -262,6 +271,7 @@ class Profile(Config):
     attack: AttackConfig
     description: DescriptionConfig
     relearning: RelearningConfig
+    panel: PanelConfig = field(default_factory=PanelConfig)
     likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     visualisation: VisualisationConfig = field(default_factory=VisualisationConfig)

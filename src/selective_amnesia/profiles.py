@@ -18,6 +18,7 @@ from .config import (
     ForgetConfig,
     JudgeConfig,
     LikelihoodConfig,
+    PanelConfig,
     Profile,
     RefereeConfig,
     RelearningConfig,
@@ -46,6 +47,7 @@ SMOKE = Profile(
     judge=JudgeConfig(steps=30, batch_size=64, lr=1e-3, save_every=10),
     referee=RefereeConfig(steps=150, batch_size=64, lr=3e-3, bfloat16=True, width=8, save_every=50),
     surrogate=RefereeConfig(steps=50, batch_size=64, lr=3e-3, bfloat16=True, width=8),
+    panel=PanelConfig(images=3000, negatives=1500),
     cvae=CVAEConfig(
         steps=60, batch_size=128, lr=2e-3, bfloat16=True, kl_warmup=10, save_every=20, frames=5
     ),

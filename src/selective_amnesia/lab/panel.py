@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
 
@@ -25,7 +26,6 @@ from .networks import Networks
 
 KEPT = 0.99  # of real images, sharp or redrawn, that are near enough by a distance
 VALIDATION = 12  # one in so many training images is kept from the members, for thresholds
-NEGATIVES = 9000  # images of none of the classes
 
 
 class PanelMaker:
@@ -64,8 +64,9 @@ class PanelMaker:
     def _stage(self, name: str) -> tuple[Stage, Any]:
         """A member's stage, and its settings."""
         settings = MEMBERS.settings(name, Config, self.lab.profile)
-        learns_from = {"validation": VALIDATION, "negatives": NEGATIVES, "seed": self.lab.seed}
-        shaped_by = settings.shaping() | learns_from | {"dataset": self.maker.dataset}
+        learns_from = asdict(self.lab.profile.panel) | {"validation": VALIDATION}
+        of = {"seed": self.lab.seed, "dataset": self.maker.dataset}
+        shaped_by = settings.shaping() | learns_from | of
         return Stage(f"member-{name}", MEMBERS.version(name), shaped_by), settings
 
     def _learned(self, name: str) -> tuple[Tensors, dict[str, Any]]:
@@ -101,14 +102,15 @@ class PanelMaker:
 
     def _half(self, *, validation: bool) -> tuple[Tensor, Tensor]:
         """Training images (N, P) in [0, 1] and labels: to learn from, or to set thresholds on."""
-        data = self.lab.data
-        rows = torch.arange(len(data.train_labels), device=self.lab.device)
+        data, some = self.lab.data, slice(self.lab.profile.panel.images or None)
+        images, labels = data.train_images[some], data.train_labels[some]
+        rows = torch.arange(len(labels), device=self.lab.device)
         chosen = (rows % VALIDATION == 0) == validation
-        return pixels(data.train_images[chosen]), data.train_labels[chosen]
+        return pixels(images[chosen]), labels[chosen]
 
     def _task(self, settings: Any, seed: int, snapshots: SnapshotStore) -> MemberTask:
         x, y = self._half(validation=False)
-        count = min(NEGATIVES, len(x))
+        count = min(self.lab.profile.panel.negatives, len(x))
         with seeded(seed, self.lab.device):
             none = hard_negatives(x[:count], y[:count], count)
         return MemberTask(x, y, none, self.lab.data.classes, settings, seed, snapshots)

@@ -55,7 +55,8 @@ def fit(task: MemberTask) -> Tensors:
     pca = PCA(settings.axes, random_state=task.seed)
     features = pca.fit_transform(torch.cat([hog(part) for part in x.split(1000)]).cpu().numpy())
     gamma = 1 / (settings.axes * features.var())
-    machines = [SVC(C=settings.cost, gamma=gamma) for _ in range(task.classes + 1)]
+    how = {"C": settings.cost, "gamma": gamma, "cache_size": 1000}  # MiB: half the time of 200
+    machines = [SVC(**how) for _ in range(task.classes + 1)]
     weights = torch.zeros(len(y), len(machines))
     for c, machine in enumerate(machines):
         machine.fit(features, (y == c).numpy())

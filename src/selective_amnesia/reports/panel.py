@@ -15,12 +15,18 @@ from ..data.dataset import pixels
 from ..lab.lab import Lab
 from ..models.classifiers import side_of
 from ..storage.files import write_bytes
+from ..storage.stage import Tensors
 from ..training.augment import blends, blobs, strokes, textures
 from ..training.random import seeded
 from .matrix import run_facts
 from .red_team import red_team
 
+VERSION = 1  # of what `instrument` keeps
 COUNT = 1000  # images of each kind
+KINDS = (
+    *("real test images", "samples of the original"),  # of classes
+    *("noise", "grey", "blank", "blobs", "strokes", "textures", "blends"),  # of none
+)
 SEED = 7
 ROW = 12  # pictures side by side
 EYES, SIDE = Path(__file__).parent / "eyes", 28
@@ -33,13 +39,21 @@ Shares = dict[str, dict[str, float]]
 def instrument(lab: Lab) -> Shares:
     """For images of each kind, the share that each member and the panel take for the right class
     (of real and generated digits) or for any class (of what is none: of the kinds that members have
-    learned from, made of other images)."""
-    found: Shares = {}
-    for kind, (images, labels) in known_images(lab).items():
-        for who, taken in _asked(lab, images).items():
-            right = taken < lab.data.classes if labels is None else taken == labels
-            found.setdefault(kind, {})[who] = float(right.float().mean())
-    return found
+    learned from, made of other images). Kept."""
+    panel, classes = lab.panel, lab.data.classes
+    who = [*panel.members, "panel"]
+
+    def make() -> Tensors:
+        found = {}
+        for kind, (images, labels) in known_images(lab).items():
+            taken = torch.stack(list(_asked(lab, images).values()))  # (who, N)
+            right = taken < classes if labels is None else taken == labels
+            found[kind] = right.float().mean(1).cpu()
+        return found
+
+    shaped_by = {"panel": panel.facts["name"], "original": lab.cvae().facts["name"]}
+    kept = lab._maker.measured("instrument", VERSION, shaped_by, make)
+    return {kind: dict(zip(who, kept[kind].tolist(), strict=True)) for kind in KINDS}
 
 
 def by_eye(lab: Lab) -> tuple[Shares, dict[str, dict[str, int]]]:
@@ -118,7 +132,7 @@ def _asked(lab: Lab, images: Tensor) -> dict[str, Tensor]:
 
 
 def known_images(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Images (N, P) of each kind and their labels (N,), or None where they show no class."""
+    """Images (N, P) of each of `KINDS` and their labels (N,), or None where they show no class."""
     data = lab.data
     x, y = pixels(data.test_images[: 2 * COUNT]), data.test_labels[: 2 * COUNT]
     samples = lab.measure.samples(lab.cvae(), COUNT // data.classes)
@@ -126,14 +140,15 @@ def known_images(lab: Lab) -> dict[str, tuple[Tensor, Tensor | None]]:
     each = asked.repeat_interleave(samples.shape[1])
     with seeded(SEED, lab.device):
         half = torch.full((len(x), 1), 0.5, device=lab.device)
-        return {
-            "real test images": (x, y),
-            "samples of the original": (samples.flatten(0, 1), each),
-            "noise": (torch.rand_like(x), None),
-            "grey": (torch.rand_like(x[:, :1]).expand_as(x), None),
-            "blank": (torch.zeros_like(x[:1]), None),
-            "blobs": (blobs(COUNT, side_of(x), lab.device), None),
-            "strokes": (strokes(x[:COUNT]), None),
-            "textures": (textures(COUNT, side_of(x), lab.device), None),
-            "blends": (blends(x, y, half)[:COUNT], None),
-        }
+        found: list[tuple[Tensor, Tensor | None]] = [
+            (x, y),
+            (samples.flatten(0, 1), each),
+            (torch.rand_like(x), None),
+            (torch.rand_like(x[:, :1]).expand_as(x), None),
+            (torch.zeros_like(x[:1]), None),
+            (blobs(COUNT, side_of(x), lab.device), None),
+            (strokes(x[:COUNT]), None),
+            (textures(COUNT, side_of(x), lab.device), None),
+            (blends(x, y, half)[:COUNT], None),
+        ]
+    return dict(zip(KINDS, found, strict=True))

@@ -20,6 +20,7 @@ from selective_amnesia.lab import measurements
 from selective_amnesia.models.cvae import OneHotCVAE
 from selective_amnesia.referees.cnn import RefereeCNN
 from selective_amnesia.referees.panel import Panel
+from selective_amnesia.training import loop
 
 for name in ("MIRROR", "HOME", "PLUGINS"):  # what the machine's owner has set is not tested here
     os.environ.pop(f"SELECTIVE_AMNESIA_{name}", None)
@@ -59,6 +60,14 @@ def without_lpips() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measurements, "alexnet_weights", none)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_float32() -> Iterator[None]:
+    """What the tests train in their own processes is the same on every processor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "fast_in_bfloat16", cache(lambda _device: False))
         yield
 
 

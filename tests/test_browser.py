@@ -34,10 +34,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def notebook_folder(tmp_path_factory):
-    """The notebook's code cells with the tests' parameters and no outputs."""
+    """The notebook's code cells that lead to the explorer, with the tests' parameters and no
+    outputs."""
     folder = tmp_path_factory.mktemp("jupyter")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    asked = next(cell for cell in cells if "quick = lab.panel.quick()" in cell.source)
+    notebook.cells = [*cells[:4], asked, cells[-1]]
     for cell in notebook.cells:
         cell.outputs, cell.execution_count = [], None
         if "parameters" in cell.metadata.get("tags", []):
@@ -53,7 +56,7 @@ def notebook_folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(notebook_folder, lab):
     """JupyterLab on a free port of the loopback interface: its address."""
-    lab.trio({0})  # the notebook finds the stages that the tests share
+    lab.trio({0}), lab.panel.quick()  # the notebook finds the stages that the tests share
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -140,12 +143,12 @@ def settled(page, before, changed):
     """Wait until the pictures that should change have, and stand still; all of them as they then
     are. (Several events may be on their way, and a busy machine draws them one by one.)"""
     last = None
-    for _ in range(40):
+    for _ in range(120):
         after = sources(page)
         if after == last and [a != b for a, b in zip(after, before, strict=True)] == changed:
             return after
         last = after
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(500)
     raise AssertionError([a != b for a, b in zip(sources(page), before, strict=True)])
 
 

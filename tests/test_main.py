@@ -89,7 +89,10 @@ def test_an_installed_package_says_that_it_has_no_notebooks(tmp_path, monkeypatc
 def test_what_stops_a_notebook_is_one_sentence(lab, own, tmp_path, monkeypatch, capsys):
     """A checkpoint damaged on disk is met inside a notebook's kernel."""
     monkeypatch.setenv("SELECTIVE_AMNESIA_HOME", str(tmp_path))
-    monkeypatch.setattr(command.os, "cpu_count", lambda: 1)
+    notebook = command.repository() / "notebooks" / "01_train_cvae.ipynb"
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / notebook.name).symlink_to(notebook)
+    monkeypatch.setattr(command, "repository", lambda: tmp_path)
     own(lab.cvae())
     (file,) = (tmp_path / "checkpoints").glob("cvae-*.safetensors")
     file.write_bytes(file.read_bytes()[:1000])

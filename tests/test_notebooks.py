@@ -44,7 +44,7 @@ def code_cells(notebook):
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("path", reversed(NOTEBOOKS), ids=reversed(NAMES))
+@pytest.mark.parametrize("path", NOTEBOOKS[::-1], ids=NAMES[::-1])
 def test_runs_alone_on_an_empty_folder_and_opens_again_on_a_gpu(
     path, tmp_path, monkeypatch, accelerator
 ):

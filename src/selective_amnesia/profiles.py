@@ -26,8 +26,8 @@ from .config import (
 )
 
 
-def _forget(steps: int, lr: float, **kwargs: Any) -> ForgetConfig:
-    return ForgetConfig(steps=steps, batch_size=256, lr=lr, **kwargs)
+def _forget(steps: int, lr: float, batch_size: int = 256, **kwargs: Any) -> ForgetConfig:
+    return ForgetConfig(steps=steps, batch_size=batch_size, lr=lr, **kwargs)
 
 
 def _referee(steps: int) -> RefereeConfig:
@@ -47,20 +47,20 @@ SMOKE = Profile(
     judge=JudgeConfig(steps=30, batch_size=64, lr=1e-3, save_every=10),
     referee=RefereeConfig(steps=150, batch_size=64, lr=3e-3, bfloat16=True, width=8, save_every=50),
     surrogate=RefereeConfig(steps=50, batch_size=64, lr=3e-3, bfloat16=True, width=8),
-    panel=PanelConfig(images=3000, negatives=1500),
+    panel=PanelConfig(images=1000, negatives=500),
     cvae=CVAEConfig(
         steps=60, batch_size=128, lr=2e-3, bfloat16=True, kl_warmup=10, save_every=20, frames=5
     ),
     fisher=FisherConfig(samples=500, batch_size=250),
-    forget=_forget(30, 1e-3, bfloat16=True, save_every=10, frames=5),
+    forget=_forget(30, 1e-3, 64, bfloat16=True, save_every=10, frames=5),
     ablation_steps=10,
-    sequence=_forget(10, 1e-3, frames=2),
+    sequence=_forget(10, 1e-3, 64, frames=2),
     sequence_fisher=FisherConfig(samples=250, batch_size=250),
     sequence_rounds=2,
     attack=AttackConfig(steps=10, codes=4, frames=2),
     description=DescriptionConfig(steps=20, images=10),
     relearning=RelearningConfig(steps=8, draws=2, samples=20, evaluations=4),
-    likelihood=LikelihoodConfig(images=20, more_starts=1, polish=3, samples=16),
+    likelihood=LikelihoodConfig(steps=10, images=20, more_starts=1, polish=3, samples=16),
     evaluation=EvaluationConfig(samples=50),
     visualisation=VisualisationConfig(codes=4, path_steps=8, drawn=60, silhouette=200),
 )

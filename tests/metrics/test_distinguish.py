@@ -3,9 +3,14 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from selective_amnesia.metrics.distinguish import (
+    FOLDS,
     cross_fitted,
     epsilon_bound,
     power,
@@ -100,6 +105,23 @@ def test_the_auditor_finds_what_was_planted_and_nothing_in_two_halves():
     halves = [auditor(0.0, 40) for _ in range(40)]
     assert sum(told.low > 0.5 for told in halves) <= 5
     assert np.mean([told.auc for told in halves]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_discriminant_is_scikit_learns():
+    """Of features of any scale, alike or without any spread."""
+    x, first = RNG.normal(0, 1, (32, 20)), np.arange(32) < 16
+    x[:, 0] *= 50
+    x[:, 1] = 2
+    x[:, 2] = x[:, 3]
+    linear = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
+    for features in (x, x[:, 4:5]):
+        scores = cross_fitted(features, first, np.arange(32) % FOLDS)
+        model, split = (
+            make_pipeline(StandardScaler(), linear),
+            PredefinedSplit(np.arange(32) % FOLDS),
+        )
+        theirs = cross_val_predict(model, features, first, cv=split, method="decision_function")
+        assert scores == pytest.approx(theirs)
 
 
 def test_more_models_see_more():

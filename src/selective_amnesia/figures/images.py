@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -199,9 +200,10 @@ def _png_of(figure: Figure) -> bytes:
     """A figure as a small PNG file, with what is empty above and below cut off."""
     from PIL import Image, ImageChops
 
-    raw, out = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="png", facecolor="white")
-    page = Image.open(raw).convert("RGB")
+    out = io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()  # savefig draws twice
+    page = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     drawn = ImageChops.invert(page).getbbox()
     if drawn is not None:
         page = page.crop((0, max(0, drawn[1] - 6), page.width, min(page.height, drawn[3] + 6)))

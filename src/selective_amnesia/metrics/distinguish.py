@@ -16,16 +16,20 @@ ask whether |AUC - 1/2| is below a margin that is set beforehand.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest, norm
+from scipy.special import betaincinv
 
 ACCESS = ("samples", "decoder", "weights", "original")  # what an auditor may look at, ever more
 MARGIN = 0.2  # AUCs from 0.3 to 0.7 count as no difference
 LEVEL = 0.05
 FOLDS = 5
+
+NORMAL = NormalDist()
+BEYOND = NORMAL.inv_cdf(1 - LEVEL / 2)  # standard errors on either side of a value
 
 Numbers = NDArray[np.float64]
 
@@ -62,10 +66,9 @@ def told_apart(
         far = (LEVEL / 2) ** (1 / pairs)  # exact, from as many independent pairs
         low, high = (far, 1.0) if value else (0.0, 1 - far)
     else:
-        reach = norm.isf(LEVEL / 2) * error
-        low, high = max(0.0, value - reach), min(1.0, value + reach)
+        low, high = max(0.0, value - BEYOND * error), min(1.0, value + BEYOND * error)
     gap = (margin - abs(value - 0.5)) / error if error else math.inf * (margin - abs(value - 0.5))
-    return Told(value, low, high, float(norm.sf(gap)))
+    return Told(value, low, high, NORMAL.cdf(-gap))
 
 
 def _auc(
@@ -90,7 +93,7 @@ def _auc(
         )
         if spread == 0 and above.mean() in (0, 1):  # DeLong's knows nothing of the next model
             far = (LEVEL / 2) ** (1 / min(above.shape))
-            spread = ((1 - far) / norm.isf(LEVEL / 2)) ** 2
+            spread = ((1 - far) / BEYOND) ** 2
         variance += weight**2 * spread
         pairs += min(above.shape)
     return float(value), math.sqrt(variance), pairs
@@ -115,8 +118,8 @@ def epsilon_bound(first: ArrayLike, second: ArrayLike) -> float:
         ((len(y) - wrong, len(y)), (len(x) - right, len(x))),
     ):
         # each of the four limits is passed with a probability of at most a quarter of the level
-        low = binomtest(hits, of).proportion_ci(1 - LEVEL / 2, "exact").low
-        high = binomtest(errors, among).proportion_ci(1 - LEVEL / 2, "exact").high
+        low = betaincinv(hits, of - hits + 1, LEVEL / 4) if hits else 0.0
+        high = betaincinv(errors + 1, among - errors, 1 - LEVEL / 4) if errors < among else 1.0
         if low > 0:
             found = max(found, math.log(low / high))
     return found
@@ -131,17 +134,44 @@ def cross_fitted(features: ArrayLike, first: ArrayLike, fold_of: ArrayLike) -> N
         first: (N,), whether each model is of the first population.
         fold_of: (N,), e.g. seeds: models of one are never learned from and scored at once.
     """
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.model_selection import PredefinedSplit, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     x, is_first = np.asarray(features, float), np.asarray(first, bool)
     folds = np.unique(np.asarray(fold_of), return_inverse=True)[1] % FOLDS
-    linear = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
-    model, split = make_pipeline(StandardScaler(), linear), PredefinedSplit(folds)
-    scores: Numbers = cross_val_predict(model, x, is_first, cv=split, method="decision_function")
+    scores = np.empty(len(x))
+    for fold in np.unique(folds):
+        asked = folds == fold
+        z = x / _spread(x[~asked])
+        weights, middle = _discriminant(z[~asked & is_first], z[~asked & ~is_first])
+        scores[asked] = (z[asked] - middle) @ weights
     return scores
+
+
+def _discriminant(first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
+    """Weights (F,) and the point (F,) between populations (M, F) and (N, F) where the score is 0,
+    both populations being as likely."""
+    covariance = (_shrunk_covariance(first) + _shrunk_covariance(second)) / 2
+    ahead = first.mean(0) - second.mean(0)
+    return np.linalg.lstsq(covariance, ahead, rcond=None)[0], (first.mean(0) + second.mean(0)) / 2
+
+
+def _shrunk_covariance(x: Numbers) -> Numbers:
+    """Of models (N, F): drawn to one variance for all features, each in units of its spread, by as
+    much as the covariances of single models differ (Ledoit & Wolf, J. Multivariate Anal. 2004)."""
+    n, f = x.shape
+    spread = _spread(x)
+    z = (x - x.mean(0)) / spread
+    plain = z.T @ z / n
+    aim = plain.trace() / f * np.eye(f)
+    noise = ((z**2).T @ z**2 / n - plain**2).sum() / n
+    distance = ((plain - aim) ** 2).sum()
+    share = noise / distance if noise < distance else 1.0
+    shrunk: Numbers = (1 - share) * plain + share * aim
+    return shrunk * np.outer(spread, spread)
+
+
+def _spread(x: Numbers) -> Numbers:
+    """Standard deviations (F,) over models (N, F), 1 where all are alike."""
+    spread = x.std(0)
+    return np.where(spread > 0, spread, 1.0)
 
 
 def power(
@@ -149,7 +179,7 @@ def power(
 ) -> tuple[float, float]:
     """How often `models` of each population, normal and so far apart, give an interval that leaves
     out one half, and how often they are found equivalent."""
-    rng, apart = np.random.default_rng(seed), math.sqrt(2) * norm.ppf(auc)
+    rng, apart = np.random.default_rng(seed), math.sqrt(2) * NORMAL.inv_cdf(auc)
     found = [
         told_apart(rng.normal(apart, 1, models), rng.normal(0, 1, models), margin=margin)
         for _ in range(draws)

@@ -58,7 +58,7 @@ def _told(both: pd.DataFrame, first: Any) -> pd.DataFrame:
             values = both[name].to_numpy(float)
             feature = name.removeprefix(f"{tier}: ")
             found[tier, feature] = told_apart(values[first], values[~first], groups)._asdict()
-        scores = _together(both, first, tier)
+        scores = cross_fitted(_together(both, tier), first, both["seed"])
         found[tier, TOGETHER] = told_apart(scores[first], scores[~first], groups)._asdict() | {
             "true positives": true_positives(scores[first], scores[~first]),
             "epsilon": epsilon_bound(scores[first], scores[~first]),
@@ -70,12 +70,13 @@ def _strata(rows: pd.DataFrame) -> NDArray[Any]:
     return np.asarray(rows["forget"] + ":" + rows["label"].astype(str))
 
 
-def _together(both: pd.DataFrame, first: Any, tier: str) -> Numbers:
-    """The cross-fitted scores (N,) of all that an access sees."""
+def _together(both: pd.DataFrame, tier: str) -> Numbers:
+    """All features (N, F) that an access sees, less their means in each stratum."""
     by_access = seen_by(both)
     seen = [name for a in ACCESS[: ACCESS.index(tier) + 1] for name in by_access[a]]
     within = both[seen] - both.groupby(_strata(both))[seen].transform("mean")
-    return cross_fitted(within, first, both["seed"])
+    features: Numbers = within.to_numpy(float)
+    return features
 
 
 def floor(rows: pd.DataFrame, splits: int = SPLITS, seed: int = 0) -> dict[str, Interval]:
@@ -85,14 +86,14 @@ def floor(rows: pd.DataFrame, splits: int = SPLITS, seed: int = 0) -> dict[str, 
     seeds, rng = controls["seed"].unique(), np.random.default_rng(seed)
     if len(seeds) < 2 * LEAST:
         return {}
+    strata, features = _strata(controls), {tier: _together(controls, tier) for tier in ACCESS}
     found: dict[str, list[float]] = {tier: [] for tier in ACCESS}
     for _ in range(splits):
         half = rng.permutation(seeds)[: len(seeds) // 2]
         first = controls["seed"].isin(half).to_numpy()
+        groups = strata[first], strata[~first]
         for tier, values in found.items():
-            scores = _together(controls, first, tier)
-            strata = _strata(controls)
-            groups = strata[first], strata[~first]
+            scores = cross_fitted(features[tier], first, controls["seed"])
             values.append(told_apart(scores[first], scores[~first], groups).auc)
     limits = {tier: np.quantile(values, (0.025, 0.975)) for tier, values in found.items()}
     return {

@@ -67,7 +67,7 @@ def without_lpips() -> Iterator[None]:
 def in_float32() -> Iterator[None]:
     """What the tests train in their own processes is the same on every processor."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "fast_in_bfloat16", cache(lambda _device: False))
+        patch.setattr(loop, "fast_in_bfloat16", lambda _device: False)
         yield
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from selective_amnesia.config import FitConfig
 from selective_amnesia.errors import Diverged, LabError
 from selective_amnesia.training import loop
-from selective_amnesia.training.loop import fit, precision, schedule
+from selective_amnesia.training.loop import fast_in_bfloat16, fit, precision, schedule
 from selective_amnesia.training.random import Batches, eval_steps
 
 
@@ -165,4 +165,4 @@ def test_a_processor_is_asked_how_fast_its_bfloat16_is(monkeypatch, half, faster
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     took = {torch.bfloat16: half, torch.float32: 1.0}
     monkeypatch.setattr(loop, "_product_seconds", took.get)
-    assert loop.fast_in_bfloat16.__wrapped__(torch.device("cpu")) == faster
+    assert fast_in_bfloat16.__wrapped__(torch.device("cpu")) == faster

@@ -39,7 +39,10 @@ from selective_amnesia.training import loop
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden.json"
 DIRECTIONS = 8
 ROOM = 2.5  # times what rounding moves
-LEAST = {"attack": (0.7, 0.1), "verdict": (0.7, 0.1)}  # which start wins may be another one
+LEAST = {
+    **{"attack": (0.7, 0.1), "verdict": (0.7, 0.1)},  # which start wins may be another one
+    "judge": (0.6, 0.05),  # torch 2.6 turns it by 0.42
+}
 ROUNDINGS = (
     {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"},
     {"OMP_NUM_THREADS": "2"},

@@ -176,7 +176,7 @@ def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
     os.environ.setdefault("SELECTIVE_AMNESIA_HOME", str(lab.store.folder))
     os.environ.setdefault("TQDM_MININTERVAL", "2")
     (lab.store.folder / "build").mkdir(exist_ok=True)
-    stopped: list[LabError] = []
+    stopped: list[Exception] = []
     cores = os.cpu_count() or 1
     if beside := lab.device.type == "cpu" and cores > 1:
         os.environ.setdefault("OMP_NUM_THREADS", str(cores // 2))
@@ -190,7 +190,7 @@ def _execute_notebooks(lab: Lab, sets: list[str]) -> None:
 
 
 def _go_through(
-    left: deque[Path], end: int, lab: Lab, sets: list[str], stopped: list[LabError]
+    left: deque[Path], end: int, lab: Lab, sets: list[str], stopped: list[Exception]
 ) -> None:
     """Execute the notebooks that are left, from one end. What those from the last say goes to
     build/beside.log. Where one stops, so do all."""
@@ -204,7 +204,7 @@ def _go_through(
                 _execute(notebook, lab, sets, output)
                 seconds = time.perf_counter() - started
                 print(f"    {notebook.stem} done in {seconds:.0f} s", flush=True)
-    except LabError as error:
+    except Exception as error:  # in a thread of its own it would be lost
         left.clear()
         stopped.append(error)
 

@@ -172,3 +172,13 @@ def test_where_one_notebook_stops_the_others_do(at_once, monkeypatch, tmp_path, 
     assert command.main(["run", *SMOKE]) == 2
     assert at_once in ([], ["00_name"])
     assert capsys.readouterr().err == "error: 05_name.ipynb stopped: no reason\n"
+
+
+def test_a_fault_beside_is_not_lost(at_once, monkeypatch):
+    def faulty(path, *_):
+        if path.stem == "10_other_data":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(command, "_execute", faulty)
+    with pytest.raises(ZeroDivisionError):
+        command.main(["run", *SMOKE])
